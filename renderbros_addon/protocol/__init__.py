@@ -1,0 +1,1 @@
+"""Every message on the wire and every status. Imports no other room."""

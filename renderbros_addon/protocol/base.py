@@ -1,0 +1,51 @@
+"""What every message has in common: strict models, digests, identifiers, safe relative paths."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+API_PREFIX = "/api/v1"
+
+
+class Wire(BaseModel):
+    """A message. Immutable, and unknown fields are an error, so that a typing slip never passes silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in lower-case hexadecimal."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+"""An identifier the dispatcher gave out: safe in URLs, logs and file names."""
+
+# Windows refuses these whatever the extension; a frame named so could never be saved there.
+_WINDOWS_DEVICES = re.compile(r"\A(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z", re.IGNORECASE)
+
+
+def checked_name(name: str) -> str:
+    """Return ``name`` if it is one plain file name on every platform, else raise ValueError."""
+    if not name or name in (".", "..") or len(name.encode()) > 255:
+        raise ValueError(f"not a file name: {name!r}")
+    if any(c in '/\\:*?"<>|' or unicodedata.category(c) == "Cc" for c in name):
+        raise ValueError(f"a file name must not hold separators, wildcards or control characters: {name!r}")
+    if name[-1] in " ." or _WINDOWS_DEVICES.match(name):
+        raise ValueError(f"not a file name that every platform can hold: {name!r}")
+    return name
+
+
+def checked_relative_path(path: str) -> str:
+    """Return ``path`` if it is relative, uses ``/`` and stays below its root, else raise ValueError."""
+    if len(path) > 1024:
+        raise ValueError("a path of over 1024 characters")
+    for part in path.split("/"):
+        checked_name(part)
+    return path
+
+
+FileName = Annotated[str, AfterValidator(checked_name)]
+RelativePath = Annotated[str, AfterValidator(checked_relative_path)]

@@ -1,0 +1,214 @@
+"""Jobs: what is asked for, and what is told about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from .base import FileName, Identifier, RelativePath, Sha256, Wire, checked_name
+from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME
+from .regions import MAX_SIDE, TileGrid
+from .results import Output
+from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
+
+DataName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+"""The name of a data-block, view layer, engine or format, as Blender spells it."""
+
+Series = Annotated[str, StringConstraints(pattern=r"^\d{1,2}\.\d{1,2}$")]
+"""A Blender series, such as ``4.5``."""
+
+DeviceKind = Literal["CPU", "GPU"]
+
+Frame = Annotated[int, Field(ge=MIN_FRAME, le=MAX_FRAME)]
+
+
+def _checked_template(template: str) -> str:
+    if "#" not in template:
+        raise ValueError(f"a frame name needs a run of # where the number goes: {template!r}")
+    return checked_name(template)
+
+
+FrameNameTemplate = Annotated[str, AfterValidator(_checked_template)]
+"""A frame's file name with ``#`` for the digits of its number, such as ``shot_####.png``."""
+
+
+class RenderSettings(Wire):
+    """What the submitter overrides. None keeps what the scene says."""
+
+    engine: DataName | None = None
+    samples: int | None = Field(default=None, ge=1, le=1 << 24)
+    resolution_x: int | None = Field(default=None, ge=4, le=MAX_SIDE)
+    resolution_y: int | None = Field(default=None, ge=4, le=MAX_SIDE)
+    percentage: int | None = Field(default=None, ge=1, le=1000)
+    camera: DataName | None = None
+    view_layers: tuple[DataName, ...] | None = Field(default=None, min_length=1)
+    seed: int | None = Field(default=None, ge=0, le=(1 << 31) - 1)
+    format: DataName | None = None
+    device: DeviceKind | None = None
+
+
+class JobFile(Wire):
+    """A file that the job brings along, by content, and where it lies below the job's root."""
+
+    path: RelativePath
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class SceneSpec(Wire):
+    """Everything a worker needs to know about the scene; the same for every task of a job."""
+
+    blend: RelativePath
+    """The .blend to open, one of ``files``."""
+    files: tuple[JobFile, ...] = Field(min_length=1)
+    source_root: str | None = Field(default=None, max_length=4096)
+    """The folder on the submitter's machine that ``files`` were taken from: absolute paths below it are remapped."""
+    scene: DataName | None = None
+    """The scene to render; None for the one that was active when the file was saved."""
+    settings: RenderSettings = RenderSettings()
+    width: int = Field(ge=1, le=MAX_SIDE)
+    height: int = Field(ge=1, le=MAX_SIDE)
+    """The output frame in pixels: after percentage, and after a border that the scene crops to."""
+    format: DataName
+    """The file format of a finished frame, by Blender's name."""
+    series: tuple[Series, ...] = Field(min_length=1)
+    """The Blender series that may render it."""
+    engine: DataName
+    """The engine it will be rendered with, after overrides."""
+    device: DeviceKind = "CPU"
+    """The kind of device it must be rendered on; there is no falling back."""
+    allow_missing: bool = False
+    """Render although linked files are missing."""
+
+    @model_validator(mode="after")
+    def _blend_is_brought(self) -> SceneSpec:
+        paths = [file.path for file in self.files]
+        if self.blend not in paths:
+            raise ValueError(f"the scene file {self.blend!r} is not among the job's files")
+        # Two names that differ only in case are one file on Windows and macOS.
+        folded = {path.casefold() for path in paths}
+        if len(folded) != len(paths):
+            raise ValueError("two of the job's files have the same path")
+        if any("/".join(p.split("/")[:i]) in folded for p in folded for i in range(1, p.count("/") + 1)):
+            raise ValueError("one of the job's paths is both a file and a folder")
+        return self
+
+
+class JobSpec(Wire):
+    """What ``POST /jobs`` takes."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    priority: int = Field(default=50, ge=0, le=100)
+    """Higher goes first; among equals the older job does."""
+    frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)
+    tiles: TileGrid | None = None
+    """None renders whole frames, straight to the job's format."""
+    frame_name: FrameNameTemplate
+    notes: tuple[Annotated[str, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
+    """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
+    scene: SceneSpec
+
+    @model_validator(mode="after")
+    def _frames_rise(self) -> JobSpec:
+        if any(a >= b for a, b in zip(self.frames, self.frames[1:], strict=False)):
+            raise ValueError("frames must rise, each once")
+        return self
+
+
+class Reason(Wire):
+    """Why a job or a task failed."""
+
+    code: FailureCode
+    message: str
+
+
+class JobView(Wire):
+    """What ``GET /jobs`` and ``GET /jobs/{id}`` tell."""
+
+    id: Identifier
+    name: str
+    status: JobStatus
+    priority: int
+    created_at: datetime
+    ended_at: datetime | None = None
+    frames: tuple[int, ...]
+    tiles: TileGrid | None
+    width: int
+    height: int
+    frame_name: str
+    notes: tuple[str, ...] = ()
+    missing_blobs: tuple[Sha256, ...] = ()
+    """Blobs the dispatcher still waits for while the job is ``uploading``."""
+    tasks: dict[TaskStatus, int]
+    frames_done: int
+    progress: float = Field(ge=0, le=1)
+    """Fraction of the job's tasks that are done, counting samples of those being rendered."""
+    seconds_left: float | None = None
+    waiting: str | None = None
+    """Why nothing is being rendered although work is queued, in a sentence; None if there is no such reason."""
+    reason: Reason | None = None
+    """Why it failed."""
+    running: tuple[RunningTask, ...] = ()
+
+
+class RunningTask(Wire):
+    """A task under lease, for progress displays."""
+
+    task_id: Identifier
+    kind: TaskKind
+    frame: int
+    worker_id: Identifier
+    worker_name: str
+    sample: int | None = None
+    samples: int | None = None
+    seconds_left: float | None = None
+
+
+class FrameView(Wire):
+    """One frame of a job, and the files it came to."""
+
+    frame: int
+    status: FrameStatus
+    files: tuple[FrameFile, ...] = ()
+
+
+class FrameFile(Wire):
+    """A finished file of a frame; its bytes are at ``/blobs/{sha256}``."""
+
+    name: FileName
+    output: Output
+
+
+class JobList(Wire):
+    jobs: tuple[JobView, ...]
+
+
+class FrameList(Wire):
+    frames: tuple[FrameView, ...]
+
+
+class PriorityChange(Wire):
+    priority: int = Field(ge=0, le=100)
+
+
+class LogEntry(Wire):
+    """A line of a job's history."""
+
+    id: int
+    at: datetime
+    event: str
+    """Dotted name, such as ``task.leased`` or ``job.failed``."""
+    job_id: str | None = None
+    task_id: str | None = None
+    worker_id: str | None = None
+    detail: dict[str, object] = {}
+
+
+class JobLog(Wire):
+    entries: tuple[LogEntry, ...]
+
+
+JobView.model_rebuild()
+FrameView.model_rebuild()

@@ -1,0 +1,88 @@
+"""Regions: half-open rectangles of whole pixels in the output frame, origin top left."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from .base import Wire
+
+MAX_SIDE = 65536
+"""Blender's own limit for a render's width or height, in pixels."""
+
+
+class Region(Wire):
+    """Pixels with ``x0 <= x < x1`` and ``y0 <= y < y1``; ``y`` counts downwards from the top row."""
+
+    x0: int = Field(ge=0, le=MAX_SIDE)
+    y0: int = Field(ge=0, le=MAX_SIDE)
+    x1: int = Field(ge=0, le=MAX_SIDE)
+    y1: int = Field(ge=0, le=MAX_SIDE)
+
+    @model_validator(mode="after")
+    def _holds_a_pixel(self) -> Region:
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise ValueError(f"a region without pixels: {self.x0},{self.y0},{self.x1},{self.y1}")
+        return self
+
+    @classmethod
+    def full(cls, width: int, height: int) -> Region:
+        """The whole of a frame of ``width`` by ``height`` pixels."""
+        return cls(x0=0, y0=0, x1=width, y1=height)
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    def shifted(self, dx: int, dy: int) -> Region:
+        """The same rectangle, ``dx`` pixels to the right and ``dy`` pixels down."""
+        return Region(x0=self.x0 + dx, y0=self.y0 + dy, x1=self.x1 + dx, y1=self.y1 + dy)
+
+    def intersection(self, other: Region) -> Region | None:
+        """The pixels in both, or None where there are none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
+        return Region(x0=x0, y0=y0, x1=x1, y1=y1) if x0 < x1 and y0 < y1 else None
+
+    def __str__(self) -> str:
+        return f"{self.x0},{self.y0},{self.x1},{self.y1}"
+
+
+class TileGrid(Wire):
+    """A frame cut into ``columns`` by ``rows`` tiles whose sides differ by at most one pixel."""
+
+    columns: int = Field(ge=1, le=256)
+    rows: int = Field(ge=1, le=256)
+
+    @classmethod
+    def parse(cls, text: str) -> TileGrid:
+        """Read ``COLUMNSxROWS``, such as ``2x2``; ValueError says what is wrong."""
+        columns, cross, rows = text.lower().partition("x")
+        if not cross or not columns.isascii() or not columns.isdigit() or not rows.isascii() or not rows.isdigit():
+            raise ValueError(f"tiles are written COLUMNSxROWS, such as 2x2, not {text!r}")
+        if not (1 <= int(columns) <= 256 and 1 <= int(rows) <= 256):
+            raise ValueError(f"between 1x1 and 256x256 tiles, not {text!r}")
+        return cls(columns=int(columns), rows=int(rows))
+
+    def regions(self, width: int, height: int) -> tuple[Region, ...]:
+        """The tiles of a frame, row by row from the top left; together they cover each pixel once.
+
+        A grid finer than the frame's pixels gives one tile a pixel along that side, never an empty tile.
+        """
+        xs = _cuts(width, min(self.columns, width))
+        ys = _cuts(height, min(self.rows, height))
+        return tuple(
+            Region(x0=x0, y0=y0, x1=x1, y1=y1)
+            for y0, y1 in zip(ys, ys[1:], strict=False)
+            for x0, x1 in zip(xs, xs[1:], strict=False)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.columns}x{self.rows}"
+
+
+def _cuts(length: int, parts: int) -> list[int]:
+    return [length * i // parts for i in range(parts + 1)]

@@ -1,0 +1,171 @@
+"""The pipe between the agent and its renderer: JSON lines, requests down, replies up.
+
+Blender and a scene's libraries write to standard output as they please, so a reply is a line that starts with
+:data:`REPLY_MARK`; any other line belongs to the log.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from .base import Wire
+from .jobs import DeviceKind, Frame, FrameNameTemplate, RenderSettings, SceneSpec, Series
+from .leases import Progress
+from .regions import Region
+from .states import FailureCode, FailureKind
+from .workers import Capabilities
+
+REPLY_MARK = "@renderbros "
+
+
+# Requests
+
+
+class RenderRequest(Wire):
+    """Render ``region`` of ``frame`` into ``out_dir``; a scene that is open already is kept."""
+
+    type: Literal["render"] = "render"
+    id: str
+    root: str
+    """Folder with the job's files, checked out."""
+    spec: SceneSpec
+    frame: Frame
+    region: Region
+    linear: bool
+    out_dir: str
+    """An empty folder; the renderer writes one image into it."""
+
+
+class FinishRequest(Wire):
+    """Turn the assembled frame into the job's format, with the scene's view transform, into ``out_dir``."""
+
+    type: Literal["finish"] = "finish"
+    id: str
+    root: str
+    spec: SceneSpec
+    frame: Frame
+    assembled: str
+    """Path of the assembled multilayer EXR."""
+    out_dir: str
+
+
+class InspectRequest(Wire):
+    """Tell what a .blend is and needs, for submission."""
+
+    type: Literal["inspect"] = "inspect"
+    id: str
+    blend: str
+    scene: str | None = None
+    settings: RenderSettings = RenderSettings()
+
+
+class BuildSampleRequest(Wire):
+    """Build the sample scene and save it as ``path``."""
+
+    type: Literal["build_sample"] = "build_sample"
+    id: str
+    path: str
+
+
+class QuitRequest(Wire):
+    type: Literal["quit"] = "quit"
+
+
+Request = Annotated[
+    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest, Field(discriminator="type")
+]
+request_adapter: TypeAdapter[RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest] = (
+    TypeAdapter(Request)
+)
+
+
+# Replies
+
+
+class Hello(Wire):
+    """First word of a renderer, once Blender is up."""
+
+    type: Literal["hello"] = "hello"
+    pid: int
+    capabilities: Capabilities
+
+
+class Heartbeat(Wire):
+    """Every second by the clock, whatever the main thread does."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+
+
+class Progressed(Wire):
+    type: Literal["progress"] = "progress"
+    id: str
+    progress: Progress
+
+
+class Rendered(Wire):
+    """The task is done and its one image lies at ``path``."""
+
+    type: Literal["rendered"] = "rendered"
+    id: str
+    path: str
+    render_seconds: float
+    device: str
+    warnings: tuple[str, ...] = ()
+
+
+class Built(Wire):
+    """The sample scene is saved."""
+
+    type: Literal["built"] = "built"
+    id: str
+
+
+class Failed(Wire):
+    """The request could not be served; the renderer lives and takes the next."""
+
+    type: Literal["failed"] = "failed"
+    id: str
+    kind: FailureKind
+    code: FailureCode
+    message: str
+
+
+class MissingFile(Wire):
+    """A file that the scene refers to and that is not there."""
+
+    path: str
+    user: str
+    """The data-block that refers to it, such as ``Image "brick"``."""
+
+
+class Inspection(Wire):
+    """What a .blend is, with the overrides asked for applied."""
+
+    type: Literal["inspection"] = "inspection"
+    id: str
+    saved_by: str
+    """Version that saved the file, such as ``2.80``."""
+    series: Series
+    """Of the Blender that looked."""
+    scene: str
+    frames: tuple[int, int, int]
+    """First, last, step."""
+    width: int
+    height: int
+    engine: str
+    device: DeviceKind
+    format: str
+    frame_name: FrameNameTemplate
+    cameras: tuple[str, ...]
+    whole_because: tuple[str, ...]
+    """Why this scene can't be tiled for now, one sentence each; empty if it can."""
+    files: tuple[str, ...]
+    """Absolute paths of the files it needs that are there, the .blend itself first."""
+    missing: tuple[MissingFile, ...]
+    warnings: tuple[str, ...] = ()
+
+
+Reply = Annotated[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection, Field(discriminator="type")]
+reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection] = TypeAdapter(Reply)

@@ -1,0 +1,69 @@
+"""What a worker returns: files with their digests, or a failure with its kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from .base import Sha256, Wire
+from .regions import MAX_SIDE
+from .states import FailureCode, FailureKind
+
+PerceptualHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+"""64-bit pHash as imagehash prints it: 16 hexadecimal digits."""
+
+
+class Output(Wire):
+    """An image file with the facts that level 0 of verification rests on."""
+
+    sha256: Sha256
+    """Of the file's bytes."""
+    size: int = Field(ge=1)
+    """Bytes."""
+    pixel_digest: Sha256
+    """Of the decoded pixels: equal for equal pixels, whatever the metadata."""
+    phash: PerceptualHash
+    width: int = Field(ge=1, le=MAX_SIDE)
+    height: int = Field(ge=1, le=MAX_SIDE)
+    channels: tuple[str, ...] = Field(min_length=1, max_length=4096)
+    """Channel names over all parts of the file, such as ``R`` or ``ViewLayer.Combined.R``."""
+    container: Literal[
+        "png", "jpeg", "openexr", "tiff", "webp", "bmp", "targa", "jpeg2000", "hdr", "dpx", "cineon", "sgi"
+    ]
+    """The file's real format, by OpenImageIO's name, read from its content."""
+    blank: bool
+    """Every pixel of every colour channel has the same value."""
+
+
+class RenderStats(Wire):
+    """Measured by the worker, for progress and records; never a basis for credit."""
+
+    render_seconds: float = Field(ge=0)
+    """Inside Blender's render call."""
+    total_seconds: float = Field(ge=0)
+    """From lease in hand to files checked."""
+    peak_memory: int | None = Field(default=None, ge=0)
+    """Bytes, of the renderer."""
+    blender: str = Field(max_length=200)
+    """Version and build, such as ``4.5.15 LTS (abcdef012345)``."""
+    device: str = Field(max_length=200)
+    warnings: tuple[Annotated[str, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
+
+
+class TaskResult(Wire):
+    """Body of ``POST /leases/{id}/result``: the blobs are there already."""
+
+    output: Output
+    stats: RenderStats
+
+
+class Failure(Wire):
+    """Body of ``POST /leases/{id}/failure``."""
+
+    kind: FailureKind
+    code: FailureCode
+    message: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+    """What was wrong, where, and what to do."""
+    log_tail: Annotated[str, StringConstraints(max_length=20000)] = ""
+    """The end of the renderer's log."""

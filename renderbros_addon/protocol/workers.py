@@ -1,0 +1,72 @@
+"""Workers: what they can do, and what is told about them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from .base import Identifier, Wire
+from .jobs import DataName, DeviceKind, Series
+from .states import WorkerStatus
+
+
+class Device(Wire):
+    """A device that Cycles can render on."""
+
+    kind: DeviceKind
+    backend: Annotated[str, StringConstraints(max_length=40)]
+    """``CPU``, ``CUDA``, ``OPTIX``, ``HIP``, ``ONEAPI`` or ``METAL``."""
+    name: Annotated[str, StringConstraints(max_length=200)]
+
+
+class Capabilities(Wire):
+    """What a worker's Blender is and has, as its renderer read it."""
+
+    blender: Annotated[str, StringConstraints(max_length=40)]
+    """Full version, such as ``4.5.15``."""
+    series: Series
+    build: Annotated[str, StringConstraints(max_length=40)]
+    """Build hash."""
+    engines: tuple[DataName, ...] = Field(max_length=100)
+    devices: tuple[Device, ...] = Field(max_length=100)
+    platform: Annotated[str, StringConstraints(max_length=200)]
+    """Operating system and machine, such as ``Linux x86_64``."""
+    instruction_set: Annotated[str, StringConstraints(max_length=40)]
+    """The highest vector extension that the processor has, such as ``AVX2``: part of what makes pixels repeatable."""
+    threads: int = Field(ge=1, le=4096)
+    memory: int = Field(ge=0)
+    """Bytes that a renderer may use."""
+
+
+class Enrolment(Wire):
+    """Body of ``POST /workers``. The same ``name`` and ``secret`` again give the same worker."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
+    secret: Annotated[str, StringConstraints(min_length=32, max_length=128)]
+    """Made by the worker and kept in its data folder, so that it is the same worker after a restart."""
+    invite: Annotated[str, StringConstraints(max_length=200)] | None = None
+    capabilities: Capabilities
+
+
+class Enrolled(Wire):
+    id: Identifier
+    token: str
+    """Bearer token for all that follows; the dispatcher keeps only its hash."""
+
+
+class WorkerView(Wire):
+    id: Identifier
+    name: str
+    status: WorkerStatus
+    capabilities: Capabilities
+    last_seen: datetime
+    tasks_accepted: int
+    tasks_failed: int
+    held_tasks: int
+    pause_requested: bool = False
+
+
+class WorkerList(Wire):
+    workers: tuple[WorkerView, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -112,7 +113,7 @@ class JobSpec(Wire):
 
     @model_validator(mode="after")
     def _frames_rise(self) -> JobSpec:
-        if any(a >= b for a, b in zip(self.frames, self.frames[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(self.frames)):
             raise ValueError("frames must rise, each once")
         return self
 
@@ -203,7 +204,7 @@ class LogEntry(Wire):
     job_id: str | None = None
     task_id: str | None = None
     worker_id: str | None = None
-    detail: dict[str, object] = {}
+    detail: dict[str, object] = Field(default_factory=dict)
 
 
 class JobLog(Wire):

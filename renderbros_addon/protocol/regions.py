@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from pydantic import Field, model_validator
 
 from .base import Wire
@@ -74,11 +76,7 @@ class TileGrid(Wire):
         """
         xs = _cuts(width, min(self.columns, width))
         ys = _cuts(height, min(self.rows, height))
-        return tuple(
-            Region(x0=x0, y0=y0, x1=x1, y1=y1)
-            for y0, y1 in zip(ys, ys[1:], strict=False)
-            for x0, x1 in zip(xs, xs[1:], strict=False)
-        )
+        return tuple(Region(x0=x0, y0=y0, x1=x1, y1=y1) for y0, y1 in pairwise(ys) for x0, x1 in pairwise(xs))
 
     def __str__(self) -> str:
         return f"{self.columns}x{self.rows}"

@@ -1,0 +1,69 @@
+"""What must be installed, read from ``pyproject.toml``, and whether it is."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+
+
+def listed(*extras: str) -> list[str]:
+    """The project's requirements, and those of ``extras``, as written in ``pyproject.toml``."""
+    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
+    return [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
+
+
+def key(requirements: Sequence[str], *more: str) -> str:
+    """A short name for ``requirements`` on this Python and platform: equal names mean that one install serves both."""
+    facts = [sys.implementation.cache_tag, sysconfig.get_platform(), *more, *sorted(requirements)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def unmet(requirements: Sequence[str]) -> list[str]:
+    """Those of ``requirements`` that this Python lacks or has in a version that does not fit.
+
+    Understands what ``pyproject.toml`` uses: ``>=``, ``<`` and ``==X.*`` on dotted numbers, and a marker on
+    ``python_version``. Any ``bpy`` will do: which Blender to use is its user's choice.
+    """
+    return [requirement for requirement in requirements if _applies(requirement) and not _met(requirement)]
+
+
+def name(requirement: str) -> str:
+    """The distribution's name in ``requirement``."""
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    if found is None:
+        raise ValueError(f"not a requirement: {requirement!r}")
+    return found[0]
+
+
+def _applies(requirement: str) -> bool:
+    wanted = re.search(r";\s*python_version\s*==\s*'([\d.]+)'", requirement)
+    return wanted is None or wanted[1] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _met(requirement: str) -> bool:
+    try:
+        version = importlib.metadata.version(name(requirement))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    if name(requirement) == "bpy":
+        return True
+    have = _numbers(version)
+    for operator, wanted in re.findall(r"(>=|==|<)\s*([\d.]+)", requirement.partition(";")[0]):
+        want = _numbers(wanted)
+        fits = {">=": have >= want, "<": have < want, "==": have[: len(want)] == want}
+        if not fits[operator]:
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[+a-zA-Z]", version)[0]))

@@ -1,0 +1,105 @@
+"""The one entry: ``python3 bootstrap/start.py COMMAND``, or ``blender -b --python bootstrap/start.py -- COMMAND``.
+
+It makes sure that what RenderBros needs is there, then runs the command: in a plain Python in a private virtual
+environment, in a Blender from a private folder of packages. It never installs into the Python or the Blender that
+runs it. ``python3 bootstrap/start.py test [PYTEST OPTIONS]`` runs the tests.
+
+This file and ``interpreters.py`` must be understood by any Python 3.7, which has to say which Python is needed.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DEVELOPER_COMMANDS = ("test", "bench")
+
+
+def main():  # type: () -> int
+    """Run the command in ``sys.argv``; the exit code."""
+    # Python puts this file's folder first, where short names such as "packages" would hide others' modules.
+    sys.path[:] = [str(ROOT)] + [p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "bootstrap")]
+
+    from bootstrap import interpreters
+    from bootstrap.problems import Problem
+
+    try:
+        blender = interpreters.blender_we_run_in()
+        args = _arguments(inside_blender=blender is not None)
+        if sys.version_info[:2] < (3, 11):
+            return interpreters.continue_elsewhere(args, blender)
+        developer = args[:1] in [[command] for command in DEVELOPER_COMMANDS]
+        if blender is not None:
+            from bootstrap import packages
+
+            packages.provide(args, blender, developer=developer)
+        else:
+            from bootstrap import environment
+
+            if not environment.is_complete(developer=developer):
+                if sys.version_info[:2] not in interpreters.WHEEL_VERSIONS:
+                    return interpreters.continue_elsewhere(args, None)
+                return interpreters.run_instead(environment.provide(developer=developer), args)
+        return _run(args)
+    except Problem as problem:
+        print("renderbros: " + str(problem), file=sys.stderr)
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _arguments(inside_blender):  # type: (bool) -> list
+    if not inside_blender:
+        return sys.argv[1:]
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def _run(args):  # type: (list) -> int
+    command = args[0] if args else ""
+    if command == "renderer":
+        from renderbros_addon.blender.renderer import main as render
+
+        return render()
+    if command == "check-images":
+        from renderbros_addon.imaging.checker import run_checker
+
+        return run_checker() or 0
+    if command in DEVELOPER_COMMANDS:
+        import pytest
+
+        os.chdir(str(ROOT))
+        return int(pytest.main((["-m", "bench", "-s", "tests/bench"] if command == "bench" else []) + args[1:]))
+    from renderbros_addon.cli.main import main as run_command
+
+    return run_command(args)
+
+
+def _leave(code):  # type: (int) -> None
+    """End the process with ``code``, in Blender too, which would turn an exit inside a script into 0 or hang."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            code = code or 1
+    if "bpy" not in sys.modules:
+        raise SystemExit(code)
+    from bootstrap.interpreters import remove_session_folder
+
+    remove_session_folder()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    try:
+        _code = main()
+    except SystemExit as leaving:
+        _code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        _code = 130
+    except BaseException:
+        traceback.print_exc()
+        _code = 1
+    _leave(_code)

@@ -1,0 +1,354 @@
+"""The renderer as the agent sees it: a child that answers requests, or is lost in a way that has a name."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import overload
+
+import psutil
+from pydantic import ValidationError
+
+from ..protocol.leases import Progress
+from ..protocol.renderer import (
+    BuildSampleRequest,
+    Built,
+    Failed,
+    FinishRequest,
+    Heartbeat,
+    Hello,
+    Inspection,
+    InspectRequest,
+    Progressed,
+    QuitRequest,
+    Rendered,
+    RenderRequest,
+)
+from ..protocol.states import FailureCode
+from .environment import scrubbed_environment
+from .exits import name_exit
+from .log_ring import LogRing, clean_text
+from .memory import oom_kills, volunteer_for_oom_kill
+from .renderer_child import AnyReply, RendererChild
+
+log = logging.getLogger("renderbros.worker")
+
+AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest
+
+WATCH_SECONDS = 0.25
+"""Between two looks at the child's memory; also the longest that a kill waits to be noticed."""
+
+_IDLE_SHARE = 0.005
+"""A renderer that uses less of one core than this does nothing: its heartbeat thread alone uses a tenth of it."""
+
+_NOTHING = Heartbeat()
+
+
+class RendererLost(Exception):
+    """The renderer is gone, or had to be killed. ``log_tail`` is the end of what it wrote."""
+
+    def __init__(self, code: FailureCode, message: str, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.log_tail = log_tail
+
+
+class RendererStopped(Exception):
+    """:meth:`RendererProcess.kill` was called while a request was being served."""
+
+
+class RendererProcess:
+    """One renderer child.
+
+    ``command`` starts it; it may write below ``scratch`` (made if need be). ``max_memory`` is in bytes, the timeouts
+    are in seconds: ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat,
+    ``hang_timeout`` without progress and without using the processor, ``task_timeout`` for one request as a whole.
+    ``shaders`` is a folder for compiled kernels that outlives it. ``wrap`` puts a sandbox around the command.
+    ``on_spawn`` gets the child's process id.
+
+    One request at a time; :meth:`kill` may come from any thread.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        scratch: Path,
+        max_memory: int | None = None,
+        threads: int | None = None,
+        start_timeout: float = 180.0,
+        heartbeat_timeout: float = 30.0,
+        hang_timeout: float = 600.0,
+        task_timeout: float | None = None,
+        shaders: Path | None = None,
+        wrap: Callable[[list[str]], list[str]] | None = None,
+        on_spawn: Callable[[int], None] | None = None,
+    ) -> None:
+        self._command = list(command)
+        self._scratch = scratch
+        self._max_memory = max_memory
+        self._threads = threads
+        self._start_timeout = start_timeout
+        self._heartbeat_timeout = heartbeat_timeout
+        self._hang_timeout = hang_timeout
+        self._task_timeout = task_timeout
+        self._shaders = shaders
+        self._wrap = wrap
+        self._on_spawn = on_spawn
+
+        self._ring = LogRing()
+        self._child: RendererChild | None = None
+        self._hello: Hello | None = None
+        self._lost: RendererLost | None = None
+        self._stopped = False
+        self._life = threading.Lock()
+        self._oom_kills = 0
+        self._peak = 0
+        self._idle_from = 0.0
+        self._processor_then = 0.0
+
+    # Life and death
+
+    def start(self) -> Hello:
+        """Start the child and return its hello; RendererLost if it does not come up."""
+        if self._lost:
+            raise self._lost
+        if self._hello:
+            return self._hello
+        child = self._spawn()
+        reply = self._await(child, None, None, self._start_timeout)
+        if not isinstance(reply, Hello):
+            raise self._lose(child, FailureCode.CRASHED, "the renderer's first word was not a hello")
+        self._hello = reply
+        return reply
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has started, still runs and was neither lost nor killed."""
+        return self._child is not None and not self._lost and not self._stopped and self._child.running
+
+    @property
+    def peak_memory(self) -> int:
+        """The most resident bytes it was seen to use."""
+        return self._peak
+
+    @property
+    def log_tail(self) -> str:
+        """The end of what it has written."""
+        return self._ring.tail()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since it last gave a sign of life."""
+        return time.monotonic() - self._child.last_sign_of_life if self._child else 0.0
+
+    def kill(self) -> None:
+        """End it and everything below it, at once. A request being served raises RendererStopped."""
+        with self._life:
+            self._stopped = True
+            child = self._child
+        if child:
+            child.kill()
+
+    def close(self) -> None:
+        """Ask it to quit; kill it if it has not gone within two seconds."""
+        child = self._child
+        if child and child.running and not self._stopped:
+            child.send(_line(QuitRequest()))
+            child.hang_up()
+            try:
+                child.process.wait(2)
+            except subprocess.TimeoutExpired:
+                log.info("the renderer did not quit when asked; killing it")
+        self.kill()
+        if child:
+            child.wait_for_last_words()
+
+    def __enter__(self) -> RendererProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Requests
+
+    @overload
+    def request(
+        self, request: RenderRequest | FinishRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Rendered | Failed: ...
+    @overload
+    def request(
+        self, request: InspectRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Inspection | Failed: ...
+    @overload
+    def request(
+        self, request: BuildSampleRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Built | Failed: ...
+    def request(
+        self, request: AnyRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Rendered | Built | Failed | Inspection:
+        """Have ``request`` served, starting the child if need be.
+
+        Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
+        new one is needed), RendererStopped after :meth:`kill`.
+        """
+        self.start()
+        child = self._child
+        if child is None:
+            raise RuntimeError("a renderer that started has a child")
+        child.send(_line(request))
+        reply = self._await(child, request.id, on_progress, self._task_timeout)
+        if isinstance(reply, Failed):
+            return reply
+        if isinstance(reply, _REPLY_TO[type(request)]):
+            return reply  # type: ignore[return-value]
+        raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")
+
+    def _spawn(self) -> RendererChild:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        env = scrubbed_environment(self._scratch, threads=self._threads, shaders=self._shaders)
+        command = self._wrap(self._command) if self._wrap else self._command
+        self._oom_kills = oom_kills()
+        with self._life:
+            if self._stopped:
+                raise RendererStopped("the renderer was killed before it started")
+            try:
+                self._child = child = RendererChild(command, cwd=self._scratch, env=env, ring=self._ring)
+            except OSError as error:
+                self._lost = RendererLost(FailureCode.CRASHED, f"the renderer can't be started: {error}")
+                raise self._lost from error
+        volunteer_for_oom_kill(child.process.pid)
+        if self._on_spawn:
+            self._on_spawn(child.process.pid)
+        return child
+
+    # Waiting and watching
+
+    def _await(
+        self,
+        child: RendererChild,
+        request_id: str | None,
+        on_progress: Callable[[Progress], None] | None,
+        timeout: float | None,
+    ) -> AnyReply:
+        """The reply to a request; the hello if ``request_id`` is None."""
+        began = last_look = time.monotonic()
+        self._count_idle_from(child, began)
+        while True:
+            if self._stopped:
+                raise RendererStopped("the renderer was killed on purpose")
+            reply: AnyReply | ValidationError | None
+            try:
+                reply = child.replies.get(timeout=WATCH_SECONDS)
+            except queue.Empty:
+                reply = _NOTHING
+            now = time.monotonic()
+            if now - last_look > self._heartbeat_timeout / 2:
+                # We did not run ourselves, say in a laptop that slept: the child had no chance either.
+                child.last_sign_of_life = now
+                self._count_idle_from(child, now)
+            if now - last_look >= WATCH_SECONDS:
+                last_look = now
+                self._watch_memory(child)
+                if request_id is not None:
+                    self._watch_life(child, now)
+            if reply is None:
+                raise self._lose_ended(child)
+            if isinstance(reply, ValidationError):
+                said = clean_text(str(reply))[:500]
+                raise self._lose(child, FailureCode.CRASHED, f"the renderer answered nonsense: {said}")
+            if isinstance(reply, Hello):
+                return reply
+            if isinstance(reply, Progressed):
+                self._count_idle_from(child, now)
+                if reply.id == request_id and on_progress:
+                    on_progress(reply.progress)
+            elif not isinstance(reply, Heartbeat) and (request_id is None or reply.id == request_id):
+                return reply
+            if timeout is not None and now - began > timeout:
+                if request_id is None:
+                    raise self._lose(child, FailureCode.HUNG, f"the renderer did not come up within {timeout:g} s")
+                raise self._lose(child, FailureCode.TIMED_OUT, f"the task took longer than the {timeout:g} s allowed")
+
+    def _watch_memory(self, child: RendererChild) -> None:
+        used = child.tree.memory()
+        self._peak = max(self._peak, used)
+        if self._max_memory is not None and used > self._max_memory:
+            allowed = f"{self._max_memory / 2**20:.0f} MiB"
+            message = f"the renderer ran out of memory: it used {used / 2**20:.0f} MiB of the {allowed} allowed"
+            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
+
+    def _watch_life(self, child: RendererChild, now: float) -> None:
+        if not child.running:
+            return  # the end of its pipe comes after any last words
+        silent = now - child.last_sign_of_life
+        if silent > self._heartbeat_timeout:
+            message = f"the renderer hung: no sign of life for {silent:.1f} s{_stopped_note(child)}"
+            raise self._lose(child, FailureCode.HUNG, message)
+        idle = now - self._idle_from
+        if idle > self._hang_timeout:
+            if child.tree.processor_seconds() - self._processor_then < _IDLE_SHARE * idle:
+                message = f"the renderer hung: no progress and no work done for {idle:.1f} s"
+                raise self._lose(child, FailureCode.HUNG, message)
+            self._count_idle_from(child, now)
+
+    def _count_idle_from(self, child: RendererChild, now: float) -> None:
+        self._idle_from = now
+        self._processor_then = child.tree.processor_seconds()
+
+    # Losing it
+
+    def _lose(self, child: RendererChild, code: FailureCode, message: str) -> RendererLost | RendererStopped:
+        """Kill it and return what to raise: our reason, unless :meth:`kill` came first."""
+        child.kill()
+        child.wait_for_last_words()
+        if self._stopped:
+            return RendererStopped("the renderer was killed on purpose")
+        self._lost = RendererLost(code, message, self._ring.tail())
+        log.warning("renderer lost (%s): %s", code, message)
+        return self._lost
+
+    def _lose_ended(self, child: RendererChild) -> RendererLost | RendererStopped:
+        try:
+            status = child.process.wait(2)
+        except subprocess.TimeoutExpired:
+            return self._lose(child, FailureCode.CRASHED, "the renderer closed its pipe without a word")
+        child.wait_for_last_words()
+        found = name_exit(
+            status,
+            self._ring.tail(),
+            wrapped=self._wrap is not None,
+            oom_killed=oom_kills() > self._oom_kills,
+            used=self._peak,
+            max_memory=self._max_memory,
+        )
+        return self._lose(child, found.code, found.message)
+
+
+_REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
+    RenderRequest: Rendered,
+    FinishRequest: Rendered,
+    InspectRequest: Inspection,
+    BuildSampleRequest: Built,
+}
+
+
+def _line(message: AnyRequest | QuitRequest) -> bytes:
+    return message.model_dump_json().encode() + b"\n"
+
+
+def _stopped_note(child: RendererChild) -> str:
+    try:
+        stopped = psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return ""
+    return "; the process is stopped" if stopped else ""

@@ -10,6 +10,14 @@ from .base import Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
+Container = Literal[
+    "png", "jpeg", "openexr", "tiff", "webp", "bmp", "targa", "jpeg2000", "hdr", "dpx", "cineon", "sgi"
+]
+"""A file format, by OpenImageIO's name."""
+
+PixelType = Literal["uint8", "uint16", "uint32", "half", "float"]
+"""How a channel is stored."""
+
 PerceptualHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """64-bit pHash as imagehash prints it: 16 hexadecimal digits."""
 
@@ -28,12 +36,12 @@ class Output(Wire):
     height: int = Field(ge=1, le=MAX_SIDE)
     channels: tuple[str, ...] = Field(min_length=1, max_length=4096)
     """Channel names over all parts of the file, such as ``R`` or ``ViewLayer.Combined.R``."""
-    container: Literal[
-        "png", "jpeg", "openexr", "tiff", "webp", "bmp", "targa", "jpeg2000", "hdr", "dpx", "cineon", "sgi"
-    ]
-    """The file's real format, by OpenImageIO's name, read from its content."""
+    pixel_type: PixelType | None = None
+    """Of the picture's channels (RGBA, or the first Combined); None if they differ or nobody looked."""
+    container: Container
+    """The file's real format, read from its content."""
     blank: bool
-    """Every pixel of every colour channel has the same value."""
+    """Each of the picture's channels, alpha among them, has one value all over."""
 
 
 class RenderStats(Wire):

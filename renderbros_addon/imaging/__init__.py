@@ -1,0 +1,1 @@
+"""Pixels without Blender: reading, fingerprints, level 0 of verification, assembly of tiles. Imports only protocol."""

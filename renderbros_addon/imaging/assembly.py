@@ -1,0 +1,159 @@
+"""Frames from tiles, and tiles from frames, by copying pixels: nothing is computed, so nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..protocol.regions import MAX_SIDE, Region
+from .channels import combined_layers
+from .decode import BAND_BYTES, MAX_PIXELS, ImageFile, Part, Pixels
+from .errors import ImageError
+from .exr_write import float_spec, new_exr, spec_like
+
+Tile = tuple[Region, Path]
+
+
+def assemble(tiles: Sequence[Tile], width: int, height: int, out: Path) -> None:
+    """Write the frame of ``width`` by ``height`` pixels that ``tiles`` make up to ``out``, an EXR.
+
+    Each tile is an EXR of its region's size; where the file itself claims to lie counts for nothing. Parts, channels,
+    their types and the metadata are those of the first tile. Memory holds a band of the frame, not the frame.
+
+    ImageError if the tiles leave a pixel out or share one, differ in parts, channels or types, are not of their
+    region's size, or can't be read; ``out`` is then as it was before.
+    """
+    _check_cover([region for region, _ in tiles], width, height)
+    ordered = sorted(tiles, key=lambda tile: (tile[0].y0, tile[0].x0))
+    layout = _common_layout(ordered)
+    specs = [spec_like(part, width, height) for part in layout]
+    with new_exr(out, specs) as writer:
+        for part in layout:
+            if part.index:
+                writer.next_part()
+            for y, rows in _frame_bands(ordered, part, width, height):
+                writer.write(y, rows)
+
+
+def crop(source: Path, region: Region, out: Path) -> None:
+    """Write the pixels of ``source``, an EXR, inside ``region`` to ``out``: all parts, channels and metadata.
+
+    ImageError if the region reaches over the source's edge, or the source can't be read or is no EXR.
+    """
+    with _exr(source) as file:
+        if region.x1 > file.width or region.y1 > file.height:
+            raise ImageError(f"the region {region} reaches over the {file.width}x{file.height} pixels of {source.name}")
+        with new_exr(out, [spec_like(part, region.width, region.height) for part in file.parts]) as writer:
+            for part in file.parts:
+                if part.index:
+                    writer.next_part()
+                step = _band_rows(part.row_bytes)
+                for y in range(region.y0, region.y1, step):
+                    rows = file.rows(part, y, min(region.y1, y + step))
+                    writer.write(y - region.y0, rows[:, region.x0 : region.x1])
+
+
+def extract_combined(source: Path, out: Path, *, view_layer: str | None = None) -> None:
+    """Write the Combined pass of ``view_layer``, or of the first one, to ``out``: a float32 EXR named R, G, B, A.
+
+    ImageError if ``source`` has no such RGBA Combined.
+    """
+    with _exr(source) as file:
+        layers = combined_layers(file.channels)
+        if not layers or (view_layer is not None and view_layer not in layers):
+            what = "no RGBA Combined pass" if view_layer is None else f"no Combined pass of {view_layer!r}"
+            raise ImageError(f"{source.name} has {what}")
+        picture = layers[view_layer] if view_layer is not None else next(iter(layers.values()))
+        home = next((part for part in file.parts if set(picture.names) <= set(part.channels)), None)
+        if home is None:
+            raise ImageError(f"the Combined pass of {source.name} is spread over several parts")
+        columns = [home.channels.index(name) for name in picture.names]
+        with new_exr(out, [float_spec(file.width, file.height, "RGBA")]) as writer:
+            for y, rows in file.bands(home):
+                writer.write(y, rows[:, :, columns].astype(np.float32, copy=False))
+
+
+def _exr(path: Path) -> ImageFile:
+    file = ImageFile(path)
+    if file.container != "openexr":
+        file.close()
+        raise ImageError(f"{path.name} is {file.container}, not openexr")
+    return file
+
+
+def _check_cover(regions: Sequence[Region], width: int, height: int) -> None:
+    """Each pixel of the frame in exactly one region, or ImageError."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > MAX_PIXELS:
+        raise ImageError(f"no frame has {width}x{height} pixels")
+    frame = Region.full(width, height)
+    for region in regions:
+        if region.intersection(frame) != region:
+            raise ImageError(f"the tile {region} reaches over the frame's {width}x{height} pixels")
+    # Sweep down: between two edges the same tiles are crossed, and side by side they must fill the row.
+    edges = sorted({0, height, *(r.y0 for r in regions), *(r.y1 for r in regions)})
+    starting: dict[int, list[Region]] = {}
+    for region in regions:
+        starting.setdefault(region.y0, []).append(region)
+    active: list[Region] = []
+    for top in edges[:-1]:
+        active = sorted([r for r in active if r.y1 > top] + starting.get(top, []), key=lambda r: r.x0)
+        x = 0
+        for region in active:
+            if region.x0 != x:
+                what = "overlap at" if region.x0 < x else "leave out"
+                raise ImageError(f"the tiles {what} the pixel {min(x, region.x0)},{top}")
+            x = region.x1
+        if x != width:
+            raise ImageError(f"the tiles leave out the pixel {x},{top}")
+
+
+def _common_layout(tiles: Sequence[Tile]) -> tuple[Part, ...]:
+    """The parts of the first tile, after a check that all the others have the same."""
+    first: tuple[Part, ...] | None = None
+    for region, path in tiles:
+        with _exr(path) as file:
+            if (file.width, file.height) != (region.width, region.height):
+                raise ImageError(
+                    f"the tile {region} in {path.name} is {file.width}x{file.height} pixels, "
+                    f"not {region.width}x{region.height}"
+                )
+            if first is None:
+                first = file.parts
+            elif [(p.channels, p.types) for p in file.parts] != [(p.channels, p.types) for p in first]:
+                raise ImageError(f"the tile {region} in {path.name} has other channels than the tile {tiles[0][0]}")
+    if first is None:
+        raise ImageError("no tiles to assemble")
+    return first
+
+
+def _frame_bands(tiles: Sequence[Tile], part: Part, width: int, height: int) -> Iterator[tuple[int, Pixels]]:
+    """One part of the frame in bands from the top. ``tiles`` are sorted by their top row."""
+    count = len(part.channels)
+    step = _band_rows(width * count * part.dtype.itemsize)
+    waiting, active = list(reversed(tiles)), list[tuple[Region, ImageFile]]()
+    # Files stay open only while the bands cross their tile: a fine grid has more tiles than a process may have files.
+    with ExitStack() as on_error:
+        top = 0
+        while top < height:
+            while waiting and waiting[-1][0].y0 <= top:
+                region, path = waiting.pop()
+                active.append((region, on_error.enter_context(_exr(path))))
+            # A band ends where a tile does, so that each has its rows of the band whole.
+            bottom = min([top + step, *(region.y1 for region, _ in active)])
+            rows: Any = np.empty((bottom - top, width, count), part.dtype)
+            for region, file in active:
+                same = file.parts[part.index]
+                rows[:, region.x0 : region.x1] = file.rows(same, top - region.y0, bottom - region.y0)
+            yield top, rows
+            for _, file in [entry for entry in active if entry[0].y1 == bottom]:
+                file.close()
+            active = [entry for entry in active if entry[0].y1 > bottom]
+            top = bottom
+
+
+def _band_rows(row_bytes: int) -> int:
+    return max(1, min(256, BAND_BYTES // row_bytes))

@@ -1,0 +1,78 @@
+"""The child's side of :mod:`.checker`: decodes on request, under limits, and ends with its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+import psutil
+
+from ..protocol.regions import Region
+from .assembly import assemble
+from .errors import ImageError
+from .fingerprint import inspect_image
+
+
+def serve(mark: str) -> int:
+    """Answer requests from standard input, each with a line after ``mark`` on standard output, until it ends."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    # Decoders print as they please: from here on that goes to standard error.
+    os.dup2(2, 1)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_feed, args=(requests,), daemon=True).start()
+    _reply(replies, mark, {"id": 0, "ready": True})
+    while True:
+        request = json.loads(requests.get())
+        try:
+            answer = _answer(request)
+        except ImageError as error:
+            answer = {"error": str(error)}
+        except MemoryError:
+            answer = {"error": "it takes more memory than the checker may have"}
+        except Exception as error:
+            # Decoders raise what they like over broken files; the type is what a report needs.
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        _reply(replies, mark, {"id": request["id"], **answer})
+
+
+def _feed(requests: queue.Queue[str]) -> None:
+    # In a thread of its own, so that a parent's death ends the child in the middle of a decode too.
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    match request["op"]:
+        case "limit":
+            _limit_memory(int(request["max_memory"]))
+            return {"output": None}
+        case "inspect":
+            return {"output": inspect_image(Path(request["path"])).model_dump(mode="json")}
+        case "assemble":
+            tiles = [(Region.model_validate(region), Path(path)) for region, path in request["tiles"]]
+            out = Path(request["out"])
+            assemble(tiles, request["width"], request["height"], out)
+            return {"output": inspect_image(out).model_dump(mode="json")}
+    raise ValueError(f"no such request: {request['op']}")
+
+
+def _limit_memory(extra: int) -> None:
+    if sys.platform != "linux":
+        return  # macOS ignores the limit and Windows has none: there the parent's watch is all.
+    import resource
+
+    # Address space, since Linux has no limit on resident memory; what is mapped already doesn't count.
+    limit = psutil.Process().memory_info().vms + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _reply(replies: TextIO, mark: str, answer: dict[str, Any]) -> None:
+    replies.write(f"{mark}{json.dumps(answer)}\n")
+    replies.flush()

@@ -1,0 +1,250 @@
+"""A child process that decodes images nobody trusts, so that a decoder's crash or greed stays there.
+
+Parent and child (:mod:`.check_child`) speak JSON lines: ``{"id", "op", ...}`` down, ``{"id", "output"}`` or
+``{"id", "error"}`` up. The parent loads no image library.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import logging
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import psutil
+
+from ..protocol.regions import Region
+from ..protocol.results import Output
+from .errors import ImageError
+
+_log = logging.getLogger("renderbros.imaging")
+
+DEFAULT_MEMORY = 4 << 30
+"""Bytes the child may take beyond what it has at its start."""
+REPLY_MARK = "@image "
+_WATCH_SECONDS = 0.05
+
+
+def run_checker() -> int:
+    """Serve requests from standard input until it ends; what the ``check-images`` command runs."""
+    from .check_child import serve
+
+    return serve(REPLY_MARK)
+
+
+class _Lost(Exception):
+    """The child died."""
+
+
+class ImageChecker:
+    """Inspects and assembles images in a child process, one request at a time, from any thread.
+
+    The child starts with the first request, and again after it died, took too long or too much memory.
+    """
+
+    def __init__(self, command: Sequence[str], *, timeout: float = 120.0, max_memory: int = DEFAULT_MEMORY) -> None:
+        """``command`` starts a process that calls :func:`run_checker`; ``timeout`` is in seconds, for each request;
+        ``max_memory`` in bytes, beyond what the child has at its start."""
+        self._command = list(command)
+        self._timeout = timeout
+        self._max_memory = max_memory
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def inspect(self, path: Path) -> Output:
+        """:func:`~.fingerprint.inspect_image` in the child; ImageError also if the child was lost over it."""
+        return self._ask({"op": "inspect", "path": str(path.resolve())}, path.name)
+
+    def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
+        """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
+        listed = [[region.model_dump(), str(path.resolve())] for region, path in tiles]
+        request = {"op": "assemble", "tiles": listed, "width": width, "height": height, "out": str(out.resolve())}
+        try:
+            return self._ask(request, out.name)
+        except ImageError:
+            # A killed child can't remove its temporary file.
+            for left in out.resolve().parent.glob(f".{_escaped(out.name[:100])}.*.part"):
+                left.unlink(missing_ok=True)
+            raise
+
+    def close(self) -> None:
+        """Stop the child. A later request starts another."""
+        with self._lock:
+            if self._child is not None:
+                self._child.stop()
+                self._child = None
+
+    def __enter__(self) -> ImageChecker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, request: dict[str, Any], name: str) -> Output:
+        with self._lock:
+            try:
+                answer = self._ask_once(request, name)
+            except _Lost as first:
+                # Once more: the machine, not the image, may have killed it.
+                _log.warning("image checker lost over %s: %s; trying once more", name, first)
+                try:
+                    answer = self._ask_once(request, name)
+                except _Lost as again:
+                    raise ImageError(f"{name}: the image checker died twice over it: {again}") from again
+        if "error" in answer:
+            raise ImageError(answer["error"])
+        return Output.model_validate(answer["output"])
+
+    def _ask_once(self, request: dict[str, Any], name: str) -> dict[str, Any]:
+        if self._child is None or not self._child.alive:
+            self._drop()
+            self._child = _Child(self._command)
+            try:
+                self._child.ask({"op": "limit", "max_memory": self._max_memory}, self._timeout, None)
+            except (_Lost, TimeoutError, MemoryError) as error:
+                self._drop()
+                raise ImageError(f"the image checker does not start: {error or 'no answer'}") from error
+        try:
+            return self._child.ask(request, self._timeout, self._max_memory)
+        except TimeoutError:
+            self._drop()
+            raise ImageError(f"{name}: decoding took longer than {self._timeout:g} s") from None
+        except MemoryError:
+            self._drop()
+            raise ImageError(f"{name}: decoding took more memory than the checker may have") from None
+        except _Lost:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+
+class _Child:
+    """One child process and its two pipes."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                # Ctrl-C is for the parent, which closes this one in good order.
+                start_new_session=os.name == "posix",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        except OSError as error:
+            raise ImageError(f"the image checker does not start: {error}") from error
+        # Popen types its pipes as optional; all three were asked for.
+        self._stdin = cast(IO[str], self._process.stdin)
+        self._stdout = cast(IO[str], self._process.stdout)
+        self._stderr = cast(IO[str], self._process.stderr)
+        self._replies: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._said: collections.deque[str] = collections.deque(maxlen=20)
+        self._base: int | None = None
+        self._last = 0
+        self._readers = [
+            threading.Thread(target=self._read_replies, daemon=True),
+            threading.Thread(target=self._read_chatter, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, request: dict[str, Any], timeout: float, max_memory: int | None) -> dict[str, Any]:
+        """The answer; _Lost if the child dies, TimeoutError after ``timeout`` seconds, MemoryError beyond the limit."""
+        self._last += 1
+        try:
+            self._stdin.write(json.dumps({"id": self._last, **request}) + "\n")
+            self._stdin.flush()
+        except OSError:
+            raise self._lost() from None
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            try:
+                answer = self._replies.get(timeout=min(left, _WATCH_SECONDS))
+            except queue.Empty:
+                if max_memory is not None and self._grown() > max_memory:
+                    raise MemoryError from None
+                continue
+            if answer is None:
+                raise self._lost()
+            if answer["id"] == self._last:
+                self._base = self._base or self._resident()
+                return answer
+
+    def _resident(self) -> int | None:
+        with contextlib.suppress(psutil.Error):
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        return None
+
+    def _grown(self) -> int:
+        now = self._resident()
+        return 0 if now is None or self._base is None else now - self._base
+
+    def _lost(self) -> _Lost:
+        self._process.wait()
+        for reader in self._readers:
+            reader.join(2)
+        said = " / ".join(self._said)
+        return _Lost(f"exit code {self._process.returncode}" + (f": {said[-500:]}" if said else ""))
+
+    def _read_replies(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for line in self._stdout:
+                if line.startswith(REPLY_MARK):
+                    self._replies.put(json.loads(line[len(REPLY_MARK) :]))
+        self._replies.put(None)
+
+    def _read_chatter(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for line in self._stderr:
+                self._said.append(line.strip()[:300])
+                _log.debug("image checker: %s", line.strip())
+
+    def stop(self) -> None:
+        """End it in good order: its input ends, and it goes."""
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        self._process.wait()
+        for reader in self._readers:
+            reader.join(2)
+        for pipe in (self._stdin, self._stdout, self._stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _escaped(name: str) -> str:
+    """``name`` as a glob pattern that matches only itself."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

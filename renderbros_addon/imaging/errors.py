@@ -1,0 +1,7 @@
+"""What goes wrong with images."""
+
+from __future__ import annotations
+
+
+class ImageError(Exception):
+    """An image that can't be read, is not what it should be, or can't be written. The message is for people."""

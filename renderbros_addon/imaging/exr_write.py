@@ -1,0 +1,139 @@
+"""Writing an EXR part by part, band by band, so that a whole file or none appears."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+
+from .decode import ImageFile, Part, Pixels
+from .errors import ImageError
+
+_LOSSLESS = ("none", "rle", "zip", "zips", "piz", "htj2k")
+# What describes the source's own storage and would contradict the new file's.
+_OF_THE_SOURCE = ("openexr:chunkCount", "oiio:RowsPerChunk", "openexr:dwaCompressionLevel", "oiio:subimages")
+
+
+def spec_like(part: Part, width: int, height: int) -> Any:
+    """An ImageSpec with the part's channels, types and metadata for ``width`` by ``height`` pixels from 0,0.
+
+    A lossy compression becomes ``zip``: pixels that were decoded must not be changed again.
+    """
+    spec = oiio.ImageSpec(part.spec)
+    for axis, length in (("width", width), ("height", height)):
+        setattr(spec, axis, length)
+        setattr(spec, f"full_{axis}", length)
+    spec.x = spec.y = spec.full_x = spec.full_y = 0
+    spec.tile_width = spec.tile_height = spec.tile_depth = 0
+    for name in _OF_THE_SOURCE:
+        spec.erase_attribute(name)
+    if spec.get_string_attribute("compression").partition(":")[0] not in _LOSSLESS:
+        spec.attribute("compression", "zip")
+    _pin_date(spec)
+    return spec
+
+
+def float_spec(width: int, height: int, channels: Sequence[str]) -> Any:
+    """An ImageSpec without metadata: float32, ZIP."""
+    spec = oiio.ImageSpec(width, height, len(channels), "float")
+    spec.channelnames = tuple(channels)
+    spec.attribute("compression", "zip")
+    _pin_date(spec)
+    return spec
+
+
+def _pin_date(spec: Any) -> None:
+    # OpenImageIO would add the time of writing, and the same tiles would make another file each time.
+    if not spec.get_string_attribute("DateTime"):
+        taken = spec.get_string_attribute("Date").replace("/", ":")
+        spec.attribute("DateTime", taken or "1970:01:01 00:00:00")
+
+
+class ExrWriter:
+    """An EXR being written: its parts in order, each from the top row down."""
+
+    def __init__(self, path: Path, specs: Sequence[Any]) -> None:
+        self._path, self._specs, self._part = path, specs, 0
+        self._output: Any = oiio.ImageOutput.create("openexr")
+        whole = tuple(specs) if len(specs) > 1 else specs[0]
+        if self._output is None or not self._output.open(str(path), whole):
+            raise self._error()
+
+    def next_part(self) -> None:
+        """Go on to the next of the specs."""
+        self._part += 1
+        if not self._output.open(str(self._path), self._specs[self._part], "AppendSubimage"):
+            raise self._error()
+
+    def write(self, y: int, rows: Pixels) -> None:
+        """Rows from ``y`` on: shape (rows, width, channels)."""
+        if not self._output.write_scanlines(y, y + len(rows), 0, np.ascontiguousarray(rows)):
+            raise self._error()
+
+    def close(self) -> None:
+        if not self._output.close():
+            raise self._error()
+
+    def abandon(self) -> None:
+        """Let go of the file, finished or not: Windows removes no file that is held."""
+        with suppress(Exception):
+            self._output.close()
+
+    def _error(self) -> ImageError:
+        reason = oiio.geterror() if self._output is None else self._output.geterror()
+        return ImageError(f"{self._path.name} can't be written: {reason.strip() or 'no reason given'}")
+
+
+@contextmanager
+def new_exr(out: Path, specs: Sequence[Any]) -> Iterator[ExrWriter]:
+    """A writer whose file becomes ``out`` when the block ends well, on disk to the last byte; else nothing stays."""
+    temporary = out.with_name(f".{out.name[:100]}.{uuid.uuid4().hex}.part")
+    writer: ExrWriter | None = None
+    try:
+        writer = ExrWriter(temporary, specs)
+        yield writer
+        writer.close()
+        _verify(temporary, specs)
+        _sync(temporary)
+        temporary.replace(out)
+        _sync_folder(out.parent)
+    except OSError as error:
+        raise ImageError(f"{out.name} can't be written: {error}") from error
+    finally:
+        if writer is not None:
+            writer.abandon()
+        temporary.unlink(missing_ok=True)
+
+
+def _verify(path: Path, specs: Sequence[Any]) -> None:
+    """Read the headers and the last rows back: a full disk shows there, if nowhere before."""
+    with ImageFile(path) as file:
+        if len(file.parts) != len(specs):
+            raise ImageError(f"{path.name} has {len(file.parts)} parts of {len(specs)} after writing")
+        for part, spec in zip(file.parts, specs, strict=True):
+            if part.channels != tuple(spec.channelnames) or (part.width, part.height) != (spec.width, spec.height):
+                raise ImageError(f"part {part.index} of {path.name} is not what was written")
+            file.rows(part, part.height - 1, part.height)
+
+
+def _sync(path: Path) -> None:
+    # Windows flushes only files that are open for writing.
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on disk once its folder is; Windows can't open folders, and NTFS journals renames itself.
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

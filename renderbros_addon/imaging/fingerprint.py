@@ -1,0 +1,128 @@
+"""The facts about an image file that verification rests on: digests, perceptual hash, size, channels."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..protocol.results import Output, PixelType
+from .channels import Picture, picture_of
+from .decode import DTYPES, MAX_PIXELS, ImageFile, Part, Pixels
+from .errors import ImageError
+from .phash import Grey, grey_rows, phash
+
+_DIGEST_NAME = b"renderbros pixels 1\n"
+
+
+def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Output:
+    """Decode ``path`` to the last pixel and tell its facts.
+
+    The pixel digest is the SHA-256 of a line for each channel, sorted by name: its name, its stored type, its width and
+    height and the SHA-256 of its values as little-endian bytes, row by row from the top. So it depends on the pixels
+    and on nothing else in the file: neither metadata, compression, the order of channels nor their spread over parts.
+
+    The perceptual hash is of the picture (:func:`~.channels.picture_of`) as :func:`~.phash.to_8bit` shows it. The file
+    is read in bands; beyond them, a byte a pixel is held.
+
+    ImageError if the file is no image, is broken, is beyond a limit of :class:`~.decode.ImageFile`, or holds a value
+    that is not finite.
+    """
+    with path.open("rb") if path.is_file() else _missing(path) as raw:
+        sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+        size = raw.tell()
+    with ImageFile(path, max_pixels=max_pixels) as file:
+        picture = picture_of(file.channels)
+        look = _Look(file, picture)
+        digests: dict[str, str] = {}
+        for part in file.parts:
+            digests.update(_digest_part(file, part, look))
+        return Output(
+            sha256=sha256,
+            size=size,
+            pixel_digest=_combine(digests),
+            phash=str(phash(look.grey)),
+            width=file.width,
+            height=file.height,
+            channels=file.channels,
+            pixel_type=look.pixel_type,
+            container=file.container,
+            blank=look.blank,
+        )
+
+
+class _Look:
+    """Gathers what needs the picture's own channels, from the bands of the part that has them."""
+
+    def __init__(self, file: ImageFile, picture: Picture) -> None:
+        home = next(part for part in file.parts if picture.colour[0] in part.channels)
+        if not set(picture.names) <= set(home.channels):
+            raise ImageError(f"the picture of {file.path.name} is spread over several parts")
+        self.home = home.index
+        self._colour = [home.channels.index(name) for name in picture.colour]
+        self._all = [home.channels.index(name) for name in picture.names]
+        types = {home.types[i] for i in self._all}
+        self.pixel_type: PixelType | None = types.pop() if len(types) == 1 else None
+        self.grey: Grey = np.empty((file.height, file.width), np.uint8)
+        self._first: list[Any] | None = None
+        self.blank = True
+
+    def take(self, y: int, rows: Pixels) -> None:
+        # A slice where possible: fancy indexing of the last axis is slow.
+        low, high = min(self._colour), max(self._colour) + 1
+        in_order = self._colour == list(range(low, high))
+        colour = rows[:, :, low:high] if in_order else rows[:, :, self._colour]
+        self.grey[y : y + len(rows)] = grey_rows(colour)
+        if self._first is None:
+            self._first = [rows[0, 0, i] for i in self._all]
+        self.blank = self.blank and all(
+            bool((rows[:, :, i] == value).all()) for i, value in zip(self._all, self._first, strict=True)
+        )
+
+
+def _digest_part(file: ImageFile, part: Part, look: _Look) -> dict[str, str]:
+    stored = [DTYPES[kind].newbyteorder("<") for kind in part.types]
+    hashes = [hashlib.sha256() for _ in part.channels]
+    for y, rows in file.bands(part):
+        _check_finite(file.path, part, y, rows)
+        for i, dtype in enumerate(stored):
+            hashes[i].update(np.ascontiguousarray(rows[:, :, i], dtype).data)
+        if part.index == look.home:
+            look.take(y, rows)
+    size = f"{part.width}x{part.height}"
+    return {
+        name: f"{kind} {size} {pixels.hexdigest()}"
+        for name, kind, pixels in zip(part.channels, part.types, hashes, strict=True)
+    }
+
+
+def _combine(digests: dict[str, str]) -> str:
+    whole = hashlib.sha256(_DIGEST_NAME)
+    for name in sorted(digests):
+        # Lengths first, so that no name can pass for the end of another's line.
+        encoded = name.encode()
+        whole.update(b"%d %b %b\n" % (len(encoded), encoded, digests[name].encode()))
+    return whole.hexdigest()
+
+
+def _check_finite(path: Path, part: Part, y: int, rows: Pixels) -> None:
+    if rows.dtype.kind != "f":
+        return
+    # The sum is finite if all terms are, but for overflow: one pass without a mask for nearly every band.
+    with np.errstate(all="ignore"):
+        if math.isfinite(float(rows.sum(dtype=np.float64))):
+            return
+    bad = np.argwhere(~np.isfinite(rows))
+    if len(bad):
+        row, x, channel = (int(i) for i in bad[0])
+        raise ImageError(
+            f"{path.name} has {rows[row, x, channel]} in channel {part.channels[channel]!r} "
+            f"at pixel {x},{y + row} (and {len(bad) - 1} more such values nearby)"
+        )
+
+
+def _missing(path: Path) -> Any:
+    raise ImageError(f"there is no file {path.name}")

@@ -1,0 +1,47 @@
+"""A worker's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..protocol.jobs import DeviceKind
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What an agent is told. Sizes are in bytes, times in seconds."""
+
+    dispatcher: str
+    """URL, such as ``https://farm.example:8420``."""
+    data: Path
+    """Holds identities, run folders and compiled shaders; several workers may share it."""
+    name: str | None = None
+    """Shown to people; None takes the host's name, numbered if another worker here has it already."""
+    invite: str | None = None
+    once: bool = False
+    """End when one long poll has brought no work while nothing was held."""
+    max_memory: int | None = None
+    """A renderer that uses more is killed; None allows 80 % of the machine's memory."""
+    threads: int | None = None
+    device: DeviceKind | None = None
+    """Lend only this kind of device; None lends all."""
+    cache: Path | None = None
+    """Holds downloaded files; shared by all workers of a machine. None takes ``data / "cache"``."""
+    cache_bytes: int = 20 << 30
+    task_timeout: float | None = 24 * 3600.0
+    hang_timeout: float = 600.0
+    """Without progress and without processor time."""
+    heartbeat_timeout: float = 30.0
+    blender: Path | None = None
+    """A Blender binary to render with; None takes the ``bpy`` wheel of this Python."""
+    ca: Path | None = None
+    """A certificate authority to trust besides the system's, in PEM."""
+    sandbox: bool = True
+    """Put the renderer into ``bwrap`` where that works."""
+    poll_seconds: float = 20.0
+    """How long one request for work may wait; at most 10 with ``once``."""
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.cache or self.data / "cache"

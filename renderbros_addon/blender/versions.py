@@ -1,0 +1,92 @@
+"""The differences between Blender 4.2 and 5.2, all in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+MOVIE_FORMATS = frozenset({"FFMPEG", "AVI_JPEG", "AVI_RAW", "THEORA", "XVID", "H264"})
+
+# EEVEE Next went by a name of its own from 4.2 to 4.5 and took over EEVEE's in 5.0.
+_EEVEE_NAMES = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
+
+
+def running_series() -> str:
+    """The series of this Blender, such as ``4.5``."""
+    major, minor, _ = bpy.app.version
+    return f"{major}.{minor}"
+
+
+def file_version() -> str:
+    """Version that saved the open file, such as ``2.80``.
+
+    Up to 2.93 the minor version had two digits, and 2.80 is how people know it.
+    """
+    major, minor, _ = bpy.data.version
+    return f"{major}.{minor:02d}" if major < 3 else f"{major}.{minor}"
+
+
+def engine_name(asked: str) -> str:
+    """``asked``, or EEVEE's name in this Blender if that is meant."""
+    if asked in _EEVEE_NAMES:
+        return "BLENDER_EEVEE_NEXT" if (4, 2) <= bpy.app.version[:2] < (5, 0) else "BLENDER_EEVEE"
+    return asked
+
+
+def engines() -> tuple[str, ...]:
+    """Every engine name that this Blender takes: its own, registered ones, and both names of EEVEE."""
+    found = {"BLENDER_WORKBENCH", *_EEVEE_NAMES}
+    found.update(engine.bl_idname for engine in _registered_engines(bpy.types.RenderEngine))
+    return tuple(sorted(found))
+
+
+def _registered_engines(base: Any) -> Iterator[Any]:
+    for engine in base.__subclasses__():
+        # Base classes such as HydraRenderEngine have no identifier, or are not registered.
+        if isinstance(getattr(engine, "bl_idname", None), str) and engine.is_registered:
+            yield engine
+        yield from _registered_engines(engine)
+
+
+def formats(image_settings: Any) -> tuple[str, ...]:
+    """Still image formats that this Blender writes, by Blender's names."""
+    items = image_settings.bl_rna.properties["file_format"].enum_items
+    return tuple(item.identifier for item in items if item.identifier not in MOVIE_FORMATS)
+
+
+def set_format(image_settings: Any, file_format: str) -> None:
+    """Set ``file_format``; since 5.0 the kind of medium decides which formats may be set.
+
+    Raises TypeError for a format that this Blender can't write.
+    """
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "MULTI_LAYER_IMAGE" if file_format == "OPEN_EXR_MULTILAYER" else "IMAGE"
+    image_settings.file_format = file_format
+
+
+def compositor_tree(scene: Any) -> Any | None:
+    """The scene's compositor nodes if it is set to use some, else None."""
+    if hasattr(scene, "compositing_node_group"):
+        return scene.compositing_node_group
+    return scene.node_tree if scene.use_nodes else None
+
+
+def sequencer_strips(scene: Any) -> tuple[Any, ...]:
+    """The strips that the scene's sequencer would show (``strips`` since 4.4, ``sequences`` before)."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return tuple(editor.strips if hasattr(editor, "strips") else editor.sequences)
+
+
+def cycles_preferences() -> Any | None:
+    """Cycles' add-on preferences, where its devices are chosen; None in a Blender without Cycles."""
+    addon = bpy.context.preferences.addons.get("cycles")
+    return addon.preferences if addon else None
+
+
+def literal_path(path: str) -> str:
+    """``path`` so that Blender takes it as it stands: since 5.0 an output path is a template with names in braces."""
+    return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0, 0) else path

@@ -1,0 +1,265 @@
+"""One dispatcher over HTTP: sessions, trust, retries, and answers turned into models or errors."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import ssl
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import BaseModel, ValidationError
+from requests.auth import AuthBase
+
+from ..protocol.base import API_PREFIX
+from ..protocol.problems import CONTENT_TYPE, Problem
+from .errors import DispatcherUnreachable, error_for
+from .retry import Retrier, parse_retry_after
+
+log = logging.getLogger("renderbros.client")
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
+"""Seconds to wait for a connection, and for the next bytes of an answer."""
+
+RETRY_FOR = 60.0
+"""Seconds for which a call is tried again, unless told otherwise."""
+
+RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Connection:
+    """Requests to the dispatcher at ``url`` (``http[s]://host[:port]``, perhaps with a path before the API's).
+
+    ``token``: bearer token. ``ca``: PEM file of the authority to trust instead of the system's. ``timeout``: seconds,
+    (connect, read). ``retry_for``: seconds for which a call is repeated after connection errors and the statuses 408,
+    429, 502, 503 and 504; None is for ever. ``stop``: once set, calls that wait raise Stopped. ValueError for
+    a bad URL.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        ca: Path | None = None,
+        timeout: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
+        retry_for: float | None = RETRY_FOR,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.url = checked_url(url)
+        self.token = token
+        self.ca = ca
+        self.timeout = timeout
+        self.retry_for = retry_for
+        self.stop = stop or threading.Event()
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._sessions_lock = threading.Lock()
+
+    def retrier(self) -> Retrier:
+        """A fresh budget of retries, for one call."""
+        return Retrier(self.retry_for, self.stop)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        answer: type[M],
+        *,
+        body: BaseModel | None = None,
+        key: str | None = None,
+        params: Mapping[str, str] | None = None,
+        read_timeout: float | None = None,
+        root: bool = False,
+    ) -> M:
+        """Call ``path`` below the API's prefix (``root``: below the server's) and read the answer as ``answer``.
+
+        ``key`` is the idempotency key: the same for every retry, so that a change whose answer got lost is made once.
+        DispatcherError (by status), DispatcherUnreachable, Stopped.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = body.model_dump_json().encode()
+        retrier = self.retrier()
+        while True:
+            retrier.check_stopped()
+            try:
+                response = self.send(
+                    method, path, data=data, headers=headers, params=params, read_timeout=read_timeout, root=root
+                )
+            except DispatcherUnreachable as error:
+                self.wait_or_raise(retrier, error)
+                continue
+            if response.status_code in RETRIED_STATUSES:
+                self.wait_after(retrier, response)
+                continue
+            return self._read(response, answer)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        connect_timeout: float | None = None,
+        read_timeout: float | None = None,
+        stream: bool = False,
+        root: bool = False,
+    ) -> requests.Response:
+        """One attempt; DispatcherUnreachable for anything short of an answer with a status."""
+        try:
+            return self._session().request(
+                method,
+                f"{self.url}{'' if root else API_PREFIX}{path}",
+                data=data,
+                headers=dict(headers or {}),
+                params=params,
+                auth=_Bearer(self.token),
+                timeout=(connect_timeout or self.timeout[0], read_timeout or self.timeout[1]),
+                # Said on every request: a bundle named in the environment would override the session's.
+                verify=str(self.ca) if self.ca else True,
+                allow_redirects=method in ("GET", "HEAD"),
+                stream=stream,
+            )
+        except requests.RequestException as error:
+            raise unreachable(self.url, error) from error
+
+    def wait_or_raise(self, retrier: Retrier, error: DispatcherUnreachable) -> None:
+        """Wait before the next try, or raise ``error`` if there is none."""
+        if isinstance(error, Untrusted):
+            raise error
+        log.info("%s; trying again", error)
+        retrier.wait(error)
+
+    def wait_after(self, retrier: Retrier, response: requests.Response) -> None:
+        """Wait as long as an answer of :data:`RETRIED_STATUSES` asks for, or raise its error if that is too long."""
+        problem = problem_of(response)
+        log.info("the dispatcher answered %d (%s); trying again", response.status_code, problem.title)
+        gone = response.status_code in (502, 503, 504)
+        error = DispatcherUnreachable(f"{self.url} is not ready: {problem.title}") if gone else error_for(problem)
+        retrier.wait(error, parse_retry_after(response.headers.get("Retry-After")))
+
+    def _read(self, response: requests.Response, answer: type[M]) -> M:
+        if response.status_code >= 300:
+            raise error_for(problem_of(response))
+        try:
+            return answer.model_validate_json(response.content or b"{}")
+        except ValidationError as error:
+            raise error_for(
+                Problem(
+                    title=f"{self.url} gave an answer that this version does not understand",
+                    status=response.status_code,
+                    detail=f"is it a dispatcher of the same version? {error.errors()[0]['msg']}",
+                )
+            ) from error
+
+    def _session(self) -> requests.Session:
+        # One for each thread: requests does not promise that sessions can be shared.
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers["Accept"] = f"application/json, {CONTENT_TYPE}"
+            # No proxy leads to a dispatcher on this machine, whatever the environment says.
+            session.trust_env = not is_loopback(self.url)
+            self._local.session = session
+            with self._sessions_lock:
+                self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """Close idle connections; the object may be used again."""
+        with self._sessions_lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Untrusted(DispatcherUnreachable):
+    """Its certificate is not one we trust; trying again would not help."""
+
+
+class _Bearer(AuthBase):
+    """Also in place without a token: requests would otherwise look for credentials in ~/.netrc and send those."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def checked_url(url: str) -> str:
+    """``url`` without a slash at its end; ValueError unless it is an HTTP or HTTPS address without credentials."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"not a dispatcher's address: {url!r}: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"a dispatcher's address looks like http://127.0.0.1:8420, not {url!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a dispatcher's address must not hold a user name or password")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Does ``url`` lead to this machine?"""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def problem_of(response: requests.Response) -> Problem:
+    """The problem document in an answer, or one made up for an answer that has none."""
+    if response.headers.get("Content-Type", "").partition(";")[0].strip() == CONTENT_TYPE:
+        with contextlib.suppress(ValidationError, requests.RequestException):
+            found = Problem.model_validate_json(response.content)
+            return found.model_copy(update={"status": response.status_code})
+    return Problem(title=f"{response.status_code} {response.reason or ''}".strip(), status=response.status_code)
+
+
+def unreachable(url: str, error: Exception) -> DispatcherUnreachable:
+    """Say in one line why there was no answer."""
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Untrusted(
+                f"the certificate of {url} is not trusted ({cause.verify_message}): "
+                "give the file of the authority that signed it"
+            )
+        reasons = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
+        cause = next((r for r in reasons if isinstance(r, BaseException)), None)
+    if isinstance(error, requests.ConnectTimeout):
+        return DispatcherUnreachable(f"no connection to {url} in time")
+    if isinstance(error, requests.Timeout):
+        return DispatcherUnreachable(f"no answer from {url} in time")
+    return DispatcherUnreachable(f"no answer from {url}: {error}")

@@ -1,0 +1,161 @@
+"""The dispatcher's API, a typed method for each route."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..protocol.jobs import FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
+from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
+from ..protocol.results import Failure, TaskResult
+from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
+from . import blobs
+from .connection import Connection
+from .errors import NotFound
+
+
+class _Anything(BaseModel):
+    """An answer whose content does not matter."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def new_key() -> str:
+    """A fresh idempotency key: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+class DispatcherClient(Connection):
+    """A dispatcher's API. Arguments and errors are those of :class:`Connection` and its ``call``.
+
+    Every change carries an idempotency key, which stays the same over the retries of one call. Methods that take
+    ``key`` let a caller keep it over a restart of its own.
+    """
+
+    # Jobs
+
+    def create_job(self, spec: JobSpec, *, key: str | None = None) -> JobView:
+        """Create a job; it waits for the blobs in ``missing_blobs``."""
+        return self.call("POST", "/jobs", JobView, body=spec, key=key or new_key())
+
+    def jobs(self) -> tuple[JobView, ...]:
+        return self.call("GET", "/jobs", JobList).jobs
+
+    def job(self, job_id: str) -> JobView:
+        return self.call("GET", f"/jobs/{job_id}", JobView)
+
+    def cancel_job(self, job_id: str) -> JobView:
+        return self._change_job(job_id, "cancel")
+
+    def pause_job(self, job_id: str) -> JobView:
+        return self._change_job(job_id, "pause")
+
+    def resume_job(self, job_id: str) -> JobView:
+        return self._change_job(job_id, "resume")
+
+    def retry_job(self, job_id: str) -> JobView:
+        """Open a failed or cancelled job again; what is accepted stays."""
+        return self._change_job(job_id, "retry")
+
+    def _change_job(self, job_id: str, verb: str) -> JobView:
+        return self.call("POST", f"/jobs/{job_id}/{verb}", JobView, key=new_key())
+
+    def set_priority(self, job_id: str, priority: int) -> JobView:
+        """``priority`` from 0 to 100; higher goes first."""
+        return self.call("PATCH", f"/jobs/{job_id}", JobView, body=PriorityChange(priority=priority), key=new_key())
+
+    def frames(self, job_id: str) -> FrameList:
+        return self.call("GET", f"/jobs/{job_id}/frames", FrameList)
+
+    def frame(self, job_id: str, frame: int) -> FrameView:
+        return self.call("GET", f"/jobs/{job_id}/frames/{frame}", FrameView)
+
+    def log(self, job_id: str, after: int = 0) -> JobLog:
+        """The job's history after the entry with id ``after``."""
+        return self.call("GET", f"/jobs/{job_id}/log", JobLog, params={"after": str(after)})
+
+    # A worker's side
+
+    def enrol(self, enrolment: Enrolment) -> Enrolled:
+        """Become a worker, or the same one again. The token in the answer is for a client of its own."""
+        return self.call("POST", "/workers", Enrolled, body=enrolment, key=new_key())
+
+    def lease(self, request: LeaseRequest, wait: float = 0.0, key: str | None = None) -> LeaseBatch:
+        """Ask for tasks, waiting up to ``wait`` seconds for some; empty if there are none.
+
+        Asking again with the same ``key`` gives the same leases, also when the first answer got lost.
+        """
+        return self.call(
+            "POST",
+            "/leases",
+            LeaseBatch,
+            body=request,
+            key=key or new_key(),
+            params={"wait": f"{wait:g}"},
+            read_timeout=wait + self.timeout[1],
+        )
+
+    def renew(self, lease_id: str, progress: Progress | None = None) -> Renewal:
+        return self.call(
+            "POST", f"/leases/{lease_id}/renew", Renewal, body=RenewRequest(progress=progress), key=new_key()
+        )
+
+    def result(self, lease_id: str, result: TaskResult, *, key: str | None = None) -> Acceptance:
+        """Hand in a task's result; its blob is uploaded already."""
+        return self.call("POST", f"/leases/{lease_id}/result", Acceptance, body=result, key=key or new_key())
+
+    def fail(self, lease_id: str, failure: Failure, *, key: str | None = None) -> None:
+        self.call("POST", f"/leases/{lease_id}/failure", _Anything, body=failure, key=key or new_key())
+
+    def release(self, lease_id: str) -> None:
+        """Hand a task back; a lease that is over is fine."""
+        try:
+            self.call("DELETE", f"/leases/{lease_id}", _Anything, key=new_key())
+        except NotFound:
+            return
+
+    # Workers, for operators
+
+    def workers(self) -> tuple[WorkerView, ...]:
+        return self.call("GET", "/workers", WorkerList).workers
+
+    def pause_worker(self, worker_id: str) -> WorkerView:
+        return self._change_worker(worker_id, "pause")
+
+    def resume_worker(self, worker_id: str) -> WorkerView:
+        return self._change_worker(worker_id, "resume")
+
+    def ban_worker(self, worker_id: str) -> WorkerView:
+        return self._change_worker(worker_id, "ban")
+
+    def pardon_worker(self, worker_id: str) -> WorkerView:
+        return self._change_worker(worker_id, "pardon")
+
+    def _change_worker(self, worker_id: str, verb: str) -> WorkerView:
+        return self.call("POST", f"/workers/{worker_id}/{verb}", WorkerView, key=new_key())
+
+    # Blobs
+
+    def upload(self, path: Path, sha256: str, size: int, progress: blobs.Progress | None = None) -> None:
+        """See :func:`blobs.upload`."""
+        blobs.upload(self, path, sha256, size, progress)
+
+    def download(
+        self,
+        sha256: str,
+        size: int,
+        to: Path,
+        progress: blobs.Progress | None = None,
+        *,
+        keep_partial: bool = False,
+    ) -> None:
+        """See :func:`blobs.download`."""
+        blobs.download(self, sha256, size, to, progress, keep_partial=keep_partial)
+
+    # The dispatcher itself
+
+    def health(self) -> None:
+        """Returns once the dispatcher says that it is ready; raises as any call does if it does not."""
+        self.call("GET", "/readyz", _Anything, root=True)

@@ -1,0 +1,194 @@
+"""``/blobs/{sha256}``: upload, resume and fetch blobs over HTTP, streamed in both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from ..protocol.base import Sha256
+from ..protocol.problems import CONTENT_TYPE, Problem
+from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
+
+log = logging.getLogger("renderbros.dispatcher")
+
+SILENCE = 60.0
+"""Seconds an upload may send nothing before its connection is given up; what has arrived is kept."""
+
+DRAIN = 8 << 20
+"""Bytes of a refused upload that are read and dropped: a client in mid-send would otherwise lose the answer."""
+
+_SENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
+_ASKED_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\Z", re.ASCII | re.IGNORECASE)
+_BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def blobs_router(
+    store: BlobStore, on_complete: Callable[[str], None], authorize: Callable[..., Any] | None = None
+) -> APIRouter:
+    """The routes below ``/blobs``, for an app to mount under its prefix.
+
+    ``on_complete`` is called with the digest, in a thread, whenever an upload ends with the blob in place: at least
+    once per blob, so it must be idempotent. ``authorize`` is a FastAPI dependency that raises if the caller may not.
+    """
+    router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(authorize)] if authorize else [])
+
+    @router.head("/{sha256}", responses={404: {"description": "Not whole; Upload-Offset tells the bytes kept."}})
+    async def head(sha256: Sha256) -> Response:
+        """Is the blob there, and if not, where may an upload go on?"""
+        size = await run_in_threadpool(store.size, sha256)
+        if size is not None:
+            return Response(headers={**_headers(sha256), "Content-Length": str(size)})
+        kept = await run_in_threadpool(store.kept, sha256)
+        return problem(404, "unknown_blob", "no such blob", sha256, {"Upload-Offset": str(kept)})
+
+    @router.put("/{sha256}", status_code=201, openapi_extra={"requestBody": {**_BINARY, "required": True}})
+    async def put(
+        sha256: Sha256, request: Request, content_range: Annotated[str | None, Header(max_length=100)] = None
+    ) -> Response:
+        """Send a blob, or the rest of it with ``Content-Range: bytes FIRST-LAST/TOTAL``.
+
+        201: whole and right. 202: more is to come. 409: go on at Upload-Offset. 422: the digest is wrong.
+        """
+        if await run_in_threadpool(store.size, sha256) is not None:
+            await _drain(request)
+            await run_in_threadpool(on_complete, sha256)
+            return Response(status_code=201, headers=_headers(sha256))
+        announced = request.headers.get("content-length")
+        if announced is None or not announced.isdecimal():
+            return problem(411, "length_required", "a blob's upload needs a Content-Length")
+        length = int(announced)
+        offset, total = 0, length
+        if content_range is not None:
+            sent = _SENT_RANGE.match(content_range)
+            if not sent or int(sent[2]) - int(sent[1]) + 1 != length or int(sent[2]) >= int(sent[3]):
+                await _drain(request)
+                return problem(
+                    400, "bad_request", "bad request", f"Content-Range {content_range!r} does not fit {length} bytes"
+                )
+            offset, total = int(sent[1]), int(sent[3])
+        try:
+            return await _receive(store, on_complete, sha256, request, offset, total)
+        except BlobTooLarge as error:
+            await _drain(request)
+            return problem(413, "too_large", "too large", str(error))
+        except StorageFull as error:
+            await _drain(request)
+            return problem(507, "storage_full", "no room", str(error))
+        except WrongOffset as error:
+            await _drain(request)
+            headers = {"Upload-Offset": str(error.kept)}
+            if isinstance(error, BlobBusy):
+                headers["Retry-After"] = "1"
+            return problem(409, "conflict", "can't go on there", str(error), headers)
+        except BlobMismatch as error:
+            return problem(422, "wrong_digest", "wrong digest", str(error))
+        except TimeoutError:
+            return problem(408, "too_slow", "too slow", f"nothing arrived for {SILENCE:.0f} s; what did is kept")
+        except ClientDisconnect:
+            return Response(status_code=400)  # Nobody is left to read it.
+
+    @router.get(
+        "/{sha256}",
+        response_class=StreamingResponse,
+        responses={200: _BINARY, 206: _BINARY, 304: {}, 404: {}, 416: {}},
+    )
+    async def get(
+        sha256: Sha256,
+        wanted: Annotated[str | None, Header(alias="range", max_length=200)] = None,
+        if_range: Annotated[str | None, Header(max_length=200)] = None,
+        if_none_match: Annotated[str | None, Header(max_length=2000)] = None,
+    ) -> Response:
+        """The blob's bytes, or one range of them."""
+        size = await run_in_threadpool(store.size, sha256)
+        if size is None:
+            return problem(404, "unknown_blob", "no such blob", sha256)
+        headers = _headers(sha256)
+        if if_none_match is not None and (if_none_match.strip() == "*" or f'"{sha256}"' in if_none_match):
+            return Response(status_code=304, headers=headers)
+        start, end, status = 0, size, 200
+        if wanted and if_range in (None, f'"{sha256}"') and (asked := _ASKED_RANGE.match(wanted.strip())):
+            start, end = _bounds(asked, size)
+            if start >= end:
+                return problem(
+                    416, "bad_range", "no such range", f"of {size} bytes", {"Content-Range": f"bytes */{size}"}
+                )
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        headers["Content-Length"] = str(end - start)
+        return StreamingResponse(store.stream(sha256, start, end), status, headers, "application/octet-stream")
+
+    return router
+
+
+async def _receive(
+    store: BlobStore, on_complete: Callable[[str], None], sha256: str, request: Request, offset: int, total: int
+) -> Response:
+    upload: PartialUpload = await run_in_threadpool(store.begin, sha256, offset, total)
+    try:
+        chunks = request.stream()
+        buffer = bytearray()
+        try:
+            while True:
+                async with asyncio.timeout(SILENCE):
+                    chunk = await anext(chunks, b"")
+                buffer += chunk
+                if len(buffer) >= CHUNK or (buffer and not chunk):
+                    await run_in_threadpool(upload.write, bytes(buffer))
+                    buffer.clear()
+                if not chunk:
+                    break
+        except (ClientDisconnect, TimeoutError):
+            await run_in_threadpool(upload.write, bytes(buffer))
+            raise
+        if not await run_in_threadpool(upload.finish):
+            return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
+    finally:
+        await run_in_threadpool(upload.close)
+    await run_in_threadpool(on_complete, sha256)
+    log.debug("blob %s arrived, %d bytes", sha256, total)
+    return Response(status_code=201, headers=_headers(sha256))
+
+
+async def _drain(request: Request) -> None:
+    dropped = 0
+    try:
+        async with asyncio.timeout(10):
+            async for chunk in request.stream():
+                dropped += len(chunk)
+                if dropped > DRAIN:
+                    return
+    except (ClientDisconnect, TimeoutError, RuntimeError):
+        # RuntimeError: the stream was read by the upload that failed. The answer matters more than the rest.
+        return
+
+
+def _bounds(asked: re.Match[str], size: int) -> tuple[int, int]:
+    """First byte, and the one after the last, of a Range header over ``size`` bytes; empty if there are none."""
+    if asked[3] is not None:
+        return max(0, size - int(asked[3])), size
+    return int(asked[1]), min(size, int(asked[2]) + 1) if asked[2] else size
+
+
+def _headers(sha256: str) -> dict[str, str]:
+    return {
+        "ETag": f'"{sha256}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=31536000, immutable",
+        # A blob is whatever a stranger uploaded: no browser may run it as a page of ours.
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+
+
+def problem(status: int, word: str, title: str, detail: str = "", headers: dict[str, str] | None = None) -> Response:
+    """An RFC 9457 problem document as a response."""
+    body = Problem(type=f"/problems/{word}", title=title, status=status, detail=detail)
+    return Response(body.model_dump_json(), status, headers, CONTENT_TYPE)

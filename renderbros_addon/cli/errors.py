@@ -1,0 +1,25 @@
+"""What ends a command, and with which exit code."""
+
+from __future__ import annotations
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class CommandError(Exception):
+    """A command can't go on. The message says what, where and what to do; ``detail`` goes into the JSON object."""
+
+    exit_code = FAILED
+
+    def __init__(self, message: str, *, status: str = "failed", **detail: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+
+
+class UsageError(CommandError):
+    """The command was called in a way that can't work, whatever the state of the world."""
+
+    exit_code = USAGE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status="usage_error")

@@ -1,0 +1,175 @@
+"""A farm on this machine: a dispatcher and workers as child processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import psutil
+
+from .errors import CommandError
+from .janitor import end_tree, remove
+from .own_process import spawn, undisturbed
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class LocalFarm:
+    """A dispatcher and ``workers`` workers that live as long as this context.
+
+    ``folder`` keeps their data; None makes a temporary one that goes with the farm, whatever ends it. Each worker
+    renders with ``threads`` threads (its share of the cores for None). With ``verbose`` the children log to our
+    standard error, else into files whose end is told when one of them fails.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        folder: Path | None = None,
+        port: int = 0,
+        blender: Path | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        verbose: bool = False,
+        log_json: bool = False,
+    ) -> None:
+        self.url = ""
+        self.workers = workers
+        self._kept = folder
+        self._folder = folder or Path()
+        self._port = port
+        self._worker_options: list[str] = ["--threads", str(threads or max(1, (os.cpu_count() or 1) // workers))]
+        if blender:
+            self._worker_options += ["--blender", str(blender)]
+        if device:
+            self._worker_options += ["--device", device]
+        self._log_options = ["--verbose"] * verbose + ["--log-json"] * log_json
+        self._verbose = verbose
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs: dict[str, IO[bytes]] = {}
+        self._janitor: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> LocalFarm:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def path(self, name: str) -> Path:
+        """A place in the farm's folder, for what shall go when the farm goes."""
+        return self._folder / name
+
+    def check(self) -> None:
+        """Raise CommandError if one of the farm's processes has ended."""
+        for name, child in self._children.items():
+            code = child.poll()
+            if code is not None:
+                raise CommandError(f"the farm's {name} ended with code {code}{self._last_words(name)}")
+
+    def stop(self) -> None:
+        """End all processes, workers first so that they can hand back what they hold, and remove what is temporary."""
+        with undisturbed():
+            workers = [child for name, child in self._children.items() if name != "dispatcher"]
+            dispatchers = [child for name, child in self._children.items() if name == "dispatcher"]
+            for group in (workers, dispatchers):
+                _end(group)
+            for log in self._logs.values():
+                log.close()
+            if self._kept is None and self._folder != Path():
+                remove(self._folder)
+            if self._janitor and self._janitor.stdin:
+                with contextlib.suppress(OSError):
+                    self._janitor.stdin.close()
+                self._janitor.wait()
+            self._children.clear()
+
+    def _start(self) -> None:
+        if self._kept is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="renderbros-"))
+            self._janitor = spawn("janitor", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self._tell_janitor(str(self._folder))
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        options: list[str | Path] = ["--data", self.path("dispatcher"), "--port", str(self._port), "--json"]
+        dispatcher = self._spawn("dispatcher", "dispatcher", *options)
+        self.url = self._await_url(dispatcher)
+        for i in range(1, self.workers + 1):
+            options = ["--dispatcher", self.url, "--data", self.path("workers"), "--name", f"worker-{i}"]
+            self._spawn(f"worker-{i}", "worker", *options, *self._worker_options)
+
+    def _spawn(self, name: str, *words: str | Path) -> subprocess.Popen[bytes]:
+        stderr: IO[bytes] | None = None
+        if not self._verbose and self._kept is None:
+            stderr = self._logs[name] = self.path(f"{name}.log").open("ab")
+        stdout = subprocess.PIPE if name == "dispatcher" else subprocess.DEVNULL
+        child = spawn(*words, "--stop-with-parent", *self._log_options, stdout=stdout, stderr=stderr)
+        self._children[name] = child
+        self._tell_janitor(str(child.pid))
+        return child
+
+    def _tell_janitor(self, line: str) -> None:
+        if self._janitor and self._janitor.stdin:
+            self._janitor.stdin.write(line.encode() + b"\n")
+            self._janitor.stdin.flush()
+
+    def _await_url(self, dispatcher: subprocess.Popen[bytes]) -> str:
+        """The address in the dispatcher's first line."""
+        said: deque[bytes] = deque(maxlen=1)
+
+        def listen() -> None:
+            if dispatcher.stdout:
+                said.append(dispatcher.stdout.readline())
+
+        threading.Thread(target=listen, daemon=True).start()
+        deadline = time.monotonic() + START_SECONDS
+        while not said:
+            if time.monotonic() > deadline:
+                raise CommandError(f"the dispatcher did not start in {START_SECONDS:.0f} s")
+            time.sleep(0.02)
+        try:
+            return str(json.loads(said[0])["url"])
+        except (ValueError, KeyError, TypeError):
+            dispatcher.wait(STOP_SECONDS)
+            raise CommandError(f"the dispatcher did not start{self._last_words('dispatcher')}") from None
+
+    def _last_words(self, name: str) -> str:
+        if name not in self._logs:
+            return ""
+        tail = self.path(f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
+        return ":\n" + "\n".join(tail) if tail else ""
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """Have ``children`` end by themselves, and kill those that don't."""
+    for child in children:
+        if child.stdin:
+            with contextlib.suppress(OSError):
+                child.stdin.close()
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end_tree(psutil.Process(child.pid))
+            child.wait()
+        if child.stdout:
+            child.stdout.close()

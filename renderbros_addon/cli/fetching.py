@@ -1,0 +1,64 @@
+"""Bringing finished frames home."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..client.http import DispatcherClient
+from ..protocol.jobs import FrameFile, FrameView
+from ..protocol.states import FrameStatus
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A finished file on this machine."""
+
+    frame: int
+    path: Path
+    file: FrameFile
+
+    def as_json(self) -> dict[str, Any]:
+        facts = self.file.output.model_dump(include={"sha256", "size", "pixel_digest", "phash", "width", "height"})
+        return {"frame": self.frame, "file": str(self.path), **facts}
+
+
+class Fetcher:
+    """Brings a job's frames into the folder ``out``, each once; the folder never holds an unfinished file's name."""
+
+    def __init__(self, client: DispatcherClient, job_id: str, out: Path) -> None:
+        self.out = out
+        self.fetched: dict[str, FetchedFile] = {}
+        self._client = client
+        self._job_id = job_id
+
+    def fetch(self) -> list[FetchedFile]:
+        """Bring the frames that have been finished since the last call; what was brought, in order."""
+        return self._bring(self._client.frames(self._job_id).frames)
+
+    def _bring(self, frames: Iterable[FrameView]) -> list[FetchedFile]:
+        new: list[FetchedFile] = []
+        for frame in frames:
+            if frame.status is not FrameStatus.DONE:
+                continue
+            for file in frame.files:
+                if file.name in self.fetched:
+                    continue
+                self.out.mkdir(parents=True, exist_ok=True)
+                path = self.out / file.name
+                if not _is(path, file):
+                    self._client.download(file.output.sha256, file.output.size, path)
+                self.fetched[file.name] = FetchedFile(frame.frame, path, file)
+                new.append(self.fetched[file.name])
+        return new
+
+
+def _is(path: Path, file: FrameFile) -> bool:
+    """Whether ``path`` is that very file already."""
+    if not path.is_file() or path.stat().st_size != file.output.size:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == file.output.sha256

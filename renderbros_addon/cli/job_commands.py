@@ -1,0 +1,173 @@
+"""``submit``, ``jobs``, ``job``, ``cancel``, ``fetch``: the submitter's side of a dispatcher somewhere."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..protocol.frames import format_frames
+from ..protocol.jobs import JobView, LogEntry
+from . import inspection, options, settings, submission
+from .command import command
+from .connecting import connect
+from .errors import UsageError
+from .fetching import Fetcher
+from .following import follow
+from .output import Output
+from .own_process import ended_by_signals
+from .progress import display
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to ``app``."""
+    command(app, "submit")(submit)
+    command(app, "jobs")(jobs)
+    command(app, "job")(job)
+    command(app, "cancel")(cancel)
+    command(app, "fetch")(fetch)
+
+
+def submit(
+    out: Output,
+    /,
+    blend: options.Blend,
+    frames: options.Frames = None,
+    tiles: options.Tiles = None,
+    samples: options.Samples = None,
+    engine: options.Engine = None,
+    resolution: options.Resolution = None,
+    percentage: options.Percentage = None,
+    file_format: options.Format = None,
+    camera: options.Camera = None,
+    view_layers: options.ViewLayers = None,
+    seed: options.Seed = None,
+    scene: options.Scene = None,
+    device: options.Device = None,
+    priority: options.Priority = 50,
+    allow_missing: options.AllowMissing = False,
+    no_bundle: options.NoBundle = False,
+    blender: options.Blender = None,
+    dispatcher: options.Dispatcher = None,
+    ca: options.Ca = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    out_dir: options.Out = None,
+) -> int:
+    """Send a scene to a dispatcher, to be rendered by its workers. --out waits and brings the frames."""
+    wish = submission.wish(
+        blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
+        allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
+        format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device,
+    )  # fmt: skip
+    chosen = settings.load(blender=blender)
+    with ended_by_signals(), connect(dispatcher, ca) as client, display(out) as shown:
+        shown.step(f"looking into {blend.name}")
+        with (
+            tempfile.TemporaryDirectory(prefix="renderbros-") as scratch,
+            inspection.renderer(chosen.blender, Path(scratch)) as process,
+        ):
+            found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
+        prepared = submission.prepare(wish, found)
+        for note in prepared.spec.notes:
+            out.note(f"note: {note}")
+        shown.step("sending the scene")
+        sent = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+        fetcher = Fetcher(client, sent.id, out_dir.absolute()) if out_dir else None
+        if wait or fetcher:
+            out.note(f"job {sent.id}")
+            sent = follow(client, sent.id, shown, fetcher=fetcher)
+    result = _job_json(sent)
+    if fetcher:
+        result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.fetched.values()]}
+    out.result(result, f"job {sent.id} is {sent.status.value}")
+    return 0
+
+
+def jobs(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+    """List the jobs of a dispatcher."""
+    with connect(dispatcher, ca) as client:
+        found = client.jobs()
+    table = Table("id", "name", "status", "frames", "done", "priority", "what", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(
+            one.id,
+            Text(one.name),
+            one.status.value,
+            f"{one.frames_done}/{len(one.frames)}",
+            f"{one.progress:.0%}",
+            str(one.priority),
+            Text(one.reason.message if one.reason else one.waiting or ""),
+        )
+    out.result({"status": "ok", "jobs": [_job_json(one) for one in found]}, table if found else "no jobs")
+    return 0
+
+
+def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+    """Tell how a job stands, frame by frame, and what has happened to it."""
+    with connect(dispatcher, ca) as client:
+        one, frames, log = client.job(job_id), client.frames(job_id).frames, client.log(job_id).entries
+    lines = [
+        f"{one.name} ({one.id}) is {one.status.value}",
+        f"  frames {format_frames(one.frames)} of {one.width}x{one.height} pixels"
+        + (f", in {one.tiles} tiles" if one.tiles else ""),
+        f"  {one.frames_done} of {len(one.frames)} frames done, {one.progress:.0%} of the work",
+        *([f"  waiting: {one.waiting}"] if one.waiting else []),
+        *([f"  failed: {one.reason.message} ({one.reason.code.value})"] if one.reason else []),
+        *(f"  note: {note}" for note in one.notes),
+        *(f"  frame {task.frame} is with {task.worker_name}" for task in one.running),
+        *(_log_line(entry) for entry in log),
+    ]
+    details = {
+        "frame_views": [frame.model_dump(mode="json") for frame in frames],
+        "log": [entry.model_dump(mode="json") for entry in log],
+    }
+    out.result(_job_json(one) | details, "\n".join(lines))
+    return 0
+
+
+def cancel(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+    """Stop a job; frames that are finished stay."""
+    with connect(dispatcher, ca) as client:
+        one = client.cancel_job(job_id)
+    out.result(_job_json(one), f"job {one.id} is {one.status.value}")
+    return 0
+
+
+def fetch(
+    out: Output,
+    /,
+    job_id: options.JobId,
+    out_dir: options.Out = None,
+    dispatcher: options.Dispatcher = None,
+    ca: options.Ca = None,
+) -> int:
+    """Bring the frames of a job that are finished."""
+    if out_dir is None:
+        raise UsageError("say where the frames shall go: --out DIR")
+    with ended_by_signals(), connect(dispatcher, ca) as client:
+        one = client.job(job_id)
+        fetcher = Fetcher(client, job_id, out_dir.absolute())
+        files = fetcher.fetch()
+    out.result(
+        _job_json(one) | {"out": str(fetcher.out), "files": [file.as_json() for file in files]},
+        f"{len(files)} files in {fetcher.out}; {one.frames_done} of {len(one.frames)} frames are done",
+    )
+    return 0
+
+
+def _job_json(job: JobView) -> dict[str, Any]:
+    return {"job": job.id} | job.model_dump(mode="json")
+
+
+def _log_line(entry: LogEntry) -> str:
+    ids = " ".join(str(one) for one in (entry.task_id, entry.worker_id) if one)
+    detail = " ".join(f"{name}={value}" for name, value in entry.detail.items())
+    return f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.event}  {ids}  {detail}".rstrip()
+
+
+def _sending(done: int, size: int) -> str:
+    return f"sending the scene: {done / 1e6:.1f} of {size / 1e6:.1f} MB"

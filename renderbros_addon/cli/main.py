@@ -1,0 +1,62 @@
+"""The program: reads the command line, runs a command, tells the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .errors import INTERRUPTED, USAGE
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command in ``args`` (``sys.argv`` for None); the exit code: 0, 1, 2 or 130."""
+    words = list(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):
+        # A scene's names may hold what a terminal's encoding lacks; that must not end a job.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+    try:
+        return _hidden(words) if words[:1] and words[0] in _HIDDEN else _typed(words)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+_HIDDEN = ("janitor", "check-images", "renderer")
+
+
+def _hidden(words: list[str]) -> int:
+    """Child processes of ours, which need little and must start fast."""
+    if len(words) != 1:
+        return USAGE
+    if words[0] == "janitor":
+        from .janitor import main as clean_up
+
+        return clean_up()
+    if words[0] == "check-images":
+        from ..imaging.checker import run_checker
+
+        return run_checker() or 0
+    from ..blender.renderer import main as render
+
+    return render()
+
+
+def _typed(words: list[str]) -> int:
+    import typer
+
+    from . import job_commands, render_commands, serve_commands, worker_commands
+
+    app = typer.Typer(
+        name="renderbros",
+        help="A render farm whose worker is Blender itself.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for commands in (render_commands, serve_commands, job_commands, worker_commands):
+        commands.register(app)
+    app(args=words, prog_name="renderbros")
+    return 0

@@ -1,0 +1,107 @@
+"""Settings: options of the command first, then ``RENDERBROS_*`` in the environment or ``.env``, then these defaults."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ByteSize, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import UsageError
+
+PREFIX = "RENDERBROS_"
+
+
+def _data(name: str) -> Path:
+    """Where this platform keeps what must not be lost."""
+    if os.name == "nt":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "renderbros" / name
+
+
+class Settings(BaseSettings):
+    """Every setting. A field is ``RENDERBROS_`` plus its name in capitals; its description stands in .env.example."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore"
+    )
+
+    # Everyone
+    dispatcher: str = Field(
+        default="http://127.0.0.1:8420", description="Where the dispatcher answers, for workers and submitters"
+    )
+    ca: Path | None = Field(
+        default=None, description="Certificate authority (PEM) to trust, if the dispatcher's certificate needs it"
+    )
+    blender: Path | None = Field(
+        default=None, description="A Blender binary to render with, instead of the bpy wheel of this Python"
+    )
+    log_json: bool = Field(default=False, description="Log JSON objects, one a line")
+    verbose: bool = Field(default=False, description="Log more, and show tracebacks")
+
+    # The dispatcher
+    host: str = Field(default="127.0.0.1", description="Address the dispatcher listens on; others can reach 0.0.0.0")
+    port: int = Field(default=8420, ge=0, le=65535, description="Port the dispatcher listens on; 0 for any free one")
+    dispatcher_data: Path = Field(
+        default_factory=lambda: _data("dispatcher"), description="Folder of the dispatcher's database and files"
+    )
+    database: str | None = Field(
+        default=None, description="SQLAlchemy URL of the dispatcher's database; SQLite in its data folder if unset"
+    )
+    storage: str | None = Field(
+        default=None, description="URL of the dispatcher's blob store; a folder in its data folder if unset"
+    )
+    tls_cert: Path | None = Field(default=None, description="The dispatcher's TLS certificate chain (PEM)")
+    tls_key: Path | None = Field(default=None, description="The private key of that certificate (PEM)")
+    insecure: bool = Field(default=False, description="Listen on a public address without TLS")
+    lease_seconds: float = Field(default=60.0, gt=0, description="How long a worker may be silent before its task goes")
+
+    # A worker
+    worker_name: str | None = Field(default=None, description="Name of this worker; the machine's name if unset")
+    worker_data: Path = Field(
+        default_factory=lambda: _data("worker"),
+        description="Folder of the identities, scratch files and shaders of this machine's workers",
+    )
+    cache: Path | None = Field(
+        default=None, description="Folder of the files workers have downloaded; in their data folder if unset"
+    )
+    cache_size: ByteSize = Field(default=ByteSize(20 * 2**30), description="How much of the disk that cache may take")
+    invite: str | None = Field(default=None, description="Invite code that the dispatcher's operator gave out")
+    max_memory: ByteSize | None = Field(
+        default=None, description="What a renderer may use, such as 8GB; above it is replaced"
+    )
+    threads: int | None = Field(default=None, ge=1, le=1024, description="Threads a renderer uses; all cores if unset")
+    device: Literal["CPU", "GPU"] | None = Field(
+        default=None, description="The only kind of device this worker renders on; every kind it has if unset"
+    )
+    task_timeout: float = Field(default=24 * 3600.0, gt=0, description="Seconds after which a task is given up")
+    hang_timeout: float = Field(
+        default=600.0, gt=0, description="Seconds without progress and without work after which a renderer is replaced"
+    )
+
+    sandbox: bool = Field(default=True, description="Put renderers into bubblewrap where that is installed and works")
+
+    # A farm on this machine
+    workers: int = Field(default=2, ge=1, le=256, description="Workers that farm, render and demo start")
+    farm_data: Path = Field(default_factory=lambda: _data("farm"), description="Folder of what the farm command keeps")
+
+
+def load(**options: object) -> Settings:
+    """The settings, with the ``options`` that are not None in front. UsageError names what has a wrong value."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        told = []
+        for problem in error.errors():
+            name = str(problem["loc"][0])
+            where = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
+            told.append(f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, not {problem['input']!r}")
+        raise UsageError("\n".join(told)) from None

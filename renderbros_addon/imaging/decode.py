@@ -28,6 +28,8 @@ MAX_PARTS = 1024
 MAX_NAME = 255
 """Characters in a channel's name: what OpenEXR allows."""
 MAX_ROW_BYTES = 1 << 28
+MAX_TILE_ROW_BYTES = 1 << 30
+"""Of a row of the tiles that a tiled EXR or TIFF is stored in; unrelated to the farm's tiles."""
 BAND_BYTES = 1 << 25
 """Rows are read so many bytes at a time, at least one chunk of the compression."""
 
@@ -101,7 +103,7 @@ class ImageFile:
         if self._input is None:
             reason = oiio.geterror()
             if not self._open_jpeg2000(max_pixels):
-                raise ImageError(f"{path.name} is no image that can be read: {_first_line(reason)}")
+                raise ImageError(f"{path.name} is no image that can be read: {self._why(reason)}")
             return
         try:
             container = self._input.format_name()
@@ -131,6 +133,8 @@ class ImageFile:
             if spec.nchannels < 1 or len(seen) + spec.nchannels > MAX_CHANNELS:
                 raise ImageError(f"{self.path.name} has no channels, or more than {MAX_CHANNELS}")
             part = Part(index, spec.width, spec.height, self._names(spec), self._types(spec), spec)
+            if spec.tile_height * part.row_bytes > MAX_TILE_ROW_BYTES:
+                raise ImageError(f"{self.path.name} is stored in tiles larger than any render has")
             if part.row_bytes > MAX_ROW_BYTES:
                 raise ImageError(f"a row of {self.path.name} has {part.row_bytes} bytes, more than {MAX_ROW_BYTES}")
             for name in part.channels:
@@ -142,7 +146,7 @@ class ImageFile:
             yield part
             index += 1
         if index == 0:
-            raise ImageError(f"{self.path.name} holds no image: {_first_line(self._input.geterror())}")
+            raise ImageError(f"{self.path.name} holds no image: {self._why(self._input.geterror())}")
 
     def _names(self, spec: Any) -> tuple[str, ...]:
         # OpenImageIO numbers Cineon's channels by a table of its own and calls Blender's red, green and blue otherwise.
@@ -179,6 +183,11 @@ class ImageFile:
         self.parts = (Part(0, self.width, self.height, names, (kind,) * len(names), None),)
         return True
 
+    def _why(self, reason: str) -> str:
+        # One line, and without the folder: the message may travel to people who have no business knowing it.
+        first = next(iter(reason.strip().splitlines()), "no reason given")
+        return first.replace(str(self.path), self.path.name)[:300]
+
     @property
     def channels(self) -> tuple[str, ...]:
         """Names over all parts, in the file's order."""
@@ -201,7 +210,7 @@ class ImageFile:
         else:
             read = self._input.read_scanlines(part.index, 0, top, bottom, 0, 0, count, wanted)
         if read is None:
-            raise ImageError(f"{self.path.name} is broken: {_first_line(self._input.geterror())}")
+            raise ImageError(f"{self.path.name} is broken: {self._why(self._input.geterror())}")
         return cast(Pixels, read.reshape(y1 - y0, part.width, count))
 
     def bands(self, part: Part) -> Iterator[tuple[int, Pixels]]:
@@ -257,7 +266,3 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"{path.name} is {width}x{height} pixels; a side has 1 to {MAX_SIDE}")
     if width * height > max_pixels:
         raise ImageError(f"{path.name} is {width}x{height} pixels, more than the {max_pixels} allowed")
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:300] if text.strip() else "no reason given"

@@ -24,7 +24,9 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}
 """An identifier the dispatcher gave out: safe in URLs, logs and file names."""
 
 # Windows refuses these whatever the extension; a frame named so could never be saved there.
-_WINDOWS_DEVICES = re.compile(r"\A(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z", re.IGNORECASE)
+_WINDOWS_DEVICES = re.compile(
+    r"\A(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?\Z", re.IGNORECASE | re.DOTALL
+)
 
 
 def checked_name(name: str) -> str:

@@ -89,9 +89,11 @@ def _guarded(
 
 def _known_words(error: Exception) -> str | None:
     """What ``error`` says to people, if it is of a kind that a command may end with."""
-    from ..client.errors import ClientError
+    from ..client.errors import ClientError, DispatcherUnreachable
     from ..imaging.errors import ImageError
 
+    if isinstance(error, DispatcherUnreachable):
+        return f"{error}\nIs a dispatcher running there? --dispatcher or RENDERBROS_DISPATCHER says where to look."
     if isinstance(error, (ClientError, ImageError, OSError)):
         return str(error)
     return None

@@ -32,12 +32,14 @@ def spawn(*words: str | Path, stdout: int | IO[Any], stderr: int | IO[Any] | Non
 
     It is in a session of its own: a Ctrl-C in the terminal reaches us alone, and we stop it in good order.
     """
-    group: dict[str, Any] = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        if sys.platform == "win32"
-        else {"start_new_session": True}
+    return subprocess.Popen(
+        own_command(*words),
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
-    return subprocess.Popen(own_command(*words), stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, **group)
 
 
 def stop_with_parent(stop: threading.Event) -> None:

@@ -26,6 +26,7 @@ _KEPT = frozenset(
         "PROGRAMDATA",
         "LD_LIBRARY_PATH",
         "RENDERBROS_HOME",
+        "RENDERBROS_PACKAGES",
         "CUDA_VISIBLE_DEVICES",
         "NVIDIA_VISIBLE_DEVICES",
         "NVIDIA_DRIVER_CAPABILITIES",

@@ -52,8 +52,8 @@ class Sandbox:
         return [*words, "--chdir", str(writable[0] if writable else "/"), "--", *command]
 
 
-def find_sandbox(data: Path, blender: Path | None, home: Path | None) -> Sandbox | None:
-    """A sandbox that was tried and works, or None with a line in the log. ``home`` holds our private packages."""
+def find_sandbox(data: Path, blender: Path | None, packages: Sequence[Path]) -> Sandbox | None:
+    """A sandbox that was tried and works, or None with a line in the log. ``packages`` are folders of libraries."""
     if not sys.platform.startswith("linux"):
         return None
     bwrap = shutil.which("bwrap")
@@ -66,8 +66,7 @@ def find_sandbox(data: Path, blender: Path | None, home: Path | None) -> Sandbox
     tools += [Path(sys.executable).resolve().parent.parent]
     if blender:
         tools += [blender.parent, blender.resolve().parent]
-    if home:
-        tools.append(home)
+    tools += packages
     sandbox = Sandbox(bwrap, data.resolve(), [tool.absolute() for tool in dict.fromkeys(tools)])
     if reason := _refusal(tuple(sandbox.wrap([shutil.which("true") or "true"], readable=[], writable=[]))):
         log.warning("the renderer runs without a sandbox: bwrap does not work here: %s", reason)

@@ -1,0 +1,206 @@
+"""What this worker holds, and where its threads meet."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from ..protocol.leases import Lease, Progress
+from ..protocol.results import Failure
+
+log = logging.getLogger("renderbros.worker")
+
+_SHORT_SECONDS = 2.0
+_AHEAD_SECONDS = 4.0
+"""Work to hold ahead when tasks are short: enough to outlast a round trip, little enough to leave others some."""
+_MOST_AHEAD = 12
+_MOST_UNSENT = 16
+"""Finished tasks that may wait for their upload before no new ones are taken."""
+
+
+class Stage(Enum):
+    """Where a task is on its way through the worker."""
+
+    FETCHING = auto()
+    READY = auto()
+    RENDERING = auto()
+    FINISHED = auto()
+    """Rendered or failed; being checked, uploaded and reported."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a renderer made of a task."""
+
+    path: Path
+    render_seconds: float
+    device: str
+    warnings: tuple[str, ...]
+    peak_memory: int
+
+
+@dataclass(frozen=True)
+class HandBack:
+    """The task is given back unrendered, and it is nobody's failure."""
+
+    reason: str
+
+
+Outcome = Image | Failure | HandBack
+
+
+@dataclass(eq=False)
+class HeldTask:
+    """A lease and how far we are with it."""
+
+    lease: Lease
+    taken: float
+    """Monotonic time."""
+    stage: Stage = Stage.FETCHING
+    cancelled: bool = False
+    progress: Progress | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """For log calls."""
+        return {"job": self.lease.task.job_id, "task": self.lease.task.id}
+
+
+@dataclass
+class Board:
+    """All leases held, by stage. Safe between threads.
+
+    ``interrupt`` is called with a task that is cancelled while it renders.
+    """
+
+    interrupt: Callable[[HeldTask], None] = lambda _: None
+    _held: dict[str, HeldTask] = field(default_factory=dict)
+    _ready: deque[HeldTask] = field(default_factory=deque)
+    _finished: deque[HeldTask] = field(default_factory=deque)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _average: float | None = None
+    _open: bool = True
+    paused: bool = False
+    """Told by the dispatcher, which gives a paused worker no leases; so this only explains the quiet."""
+    last_job: str | None = None
+
+    def add(self, lease: Lease) -> HeldTask:
+        """A lease was taken."""
+        task = HeldTask(lease, time.monotonic())
+        with self._changed:
+            self._held[lease.id] = task
+        return task
+
+    def ready(self, task: HeldTask) -> None:
+        """Its files are in place."""
+        with self._changed:
+            task.stage = Stage.READY
+            self._ready.append(task)
+            self._changed.notify_all()
+
+    def next_ready(self, timeout: float) -> HeldTask | None:
+        """The next task to render, now ``RENDERING``; None if there is none for ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready, timeout)
+            if not self._ready:
+                return None
+            task = self._ready.popleft()
+            task.stage = Stage.RENDERING
+            self.last_job = task.lease.task.job_id
+            self._changed.notify_all()
+            return task
+
+    def finish(self, task: HeldTask, outcome: Outcome) -> None:
+        """It is rendered, has failed or goes back: the uploader's turn."""
+        with self._changed:
+            task.outcome = outcome
+            task.stage = Stage.FINISHED
+            self._finished.append(task)
+            self._changed.notify_all()
+
+    def next_finished(self, timeout: float) -> HeldTask | None:
+        """The next task to report; None if there is none for ``timeout`` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished, timeout)
+            return self._finished.popleft() if self._finished else None
+
+    def drop(self, task: HeldTask) -> None:
+        """It is over: reported, or unwanted."""
+        with self._changed:
+            self._held.pop(task.lease.id, None)
+            self._changed.notify_all()
+
+    def cancel(self, lease_id: str) -> None:
+        """The dispatcher does not want it any more. Whoever works on the task drops it; rendering is interrupted."""
+        with self._changed:
+            task = self._held.get(lease_id)
+            if task is None or task.cancelled:
+                return
+            task.cancelled = True
+            rendering = task.stage is Stage.RENDERING
+            self._changed.notify_all()
+        log.info("the dispatcher cancelled a task", extra=task.extra)
+        if rendering:
+            self.interrupt(task)
+
+    def took(self, seconds: float) -> None:
+        """A task was rendered in ``seconds``; what is asked for next depends on it."""
+        with self._changed:
+            self._average = seconds if self._average is None else (self._average + seconds) / 2
+
+    def wanted(self) -> int:
+        """How many more tasks to lease now."""
+        with self._changed:
+            return self._wanted()
+
+    def _wanted(self) -> int:
+        stages = [task.stage for task in self._held.values() if not task.cancelled]
+        unsent = stages.count(Stage.FINISHED)
+        if not self._open or unsent >= _MOST_UNSENT:
+            return 0
+        short = self._average is not None and self._average < _SHORT_SECONDS
+        ahead = min(_MOST_AHEAD, math.ceil(_AHEAD_SECONDS / max(self._average or 1, 0.1))) if short else 1
+        room = ahead + 1 - (len(stages) - unsent)
+        # Long tasks are taken one by one, so that several workers that ask at the same time share them evenly.
+        return room if short else min(room, 1)
+
+    def wait_for_room(self, timeout: float) -> None:
+        """Until more tasks are wanted."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted() > 0, timeout)
+
+    def close(self) -> list[HeldTask]:
+        """Take no more tasks, until :meth:`reopen`; returns those that wait to be rendered, which are off the queue."""
+        with self._changed:
+            self._open = False
+            waiting = list(self._ready)
+            self._ready.clear()
+            return waiting
+
+    def reopen(self) -> None:
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    @property
+    def empty(self) -> bool:
+        with self._changed:
+            return not self._held
+
+    def held(self) -> list[HeldTask]:
+        """All tasks held, oldest first."""
+        with self._changed:
+            return list(self._held.values())
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        with self._changed:
+            self._changed.notify_all()

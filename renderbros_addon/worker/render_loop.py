@@ -1,0 +1,161 @@
+"""Renders one ready task after another. It waits for tasks, never for the network."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..protocol.leases import Progress
+from ..protocol.renderer import Failed, FinishRequest, Rendered, RenderRequest
+from ..protocol.results import Failure
+from ..protocol.states import FailureCode, FailureKind, TaskKind
+from .board import Board, HandBack, HeldTask, Image, Outcome
+from .checkout import Checkouts, remove_tree
+from .failures import failure, of_disk, of_failed_request, of_lost_renderer
+from .renderer_process import RendererLost, RendererProcess, RendererStopped
+from .supervisor import Supervisor
+
+log = logging.getLogger("renderbros.worker")
+
+_NEARLY_FULL = 16 << 20
+_SENDS_PER_SECOND = 4.0
+
+
+class RenderLoop:
+    """``results`` is where images go, ``tell`` is called with a task and its progress at most four times a second."""
+
+    def __init__(
+        self,
+        board: Board,
+        supervisor: Supervisor,
+        checkouts: Checkouts,
+        results: Path,
+        tell: Callable[[HeldTask, Progress], None],
+        ended: threading.Event,
+    ) -> None:
+        self._board = board
+        self._supervisor = supervisor
+        self._checkouts = checkouts
+        self._results = results
+        self._tell = tell
+        self._ended = ended
+
+    def run(self) -> None:
+        """Until the agent ends."""
+        while not self._ended.is_set():
+            task = self._board.next_ready(timeout=0.5)
+            if task is not None:
+                self._serve(task)
+
+    def _serve(self, task: HeldTask) -> None:
+        began = time.monotonic()
+        job_id = task.lease.task.job_id
+        outcome: Outcome | None = None
+        starts = True
+        while outcome is None and not task.cancelled and not self._ended.is_set():
+            try:
+                renderer = self._supervisor.ready_for(job_id)
+            except RendererStopped:
+                continue
+            except RendererLost as lost:
+                outcome = of_lost_renderer(lost, "the renderer does not start: ")
+                starts = False
+                break
+            outcome = self._render(task, renderer)
+        self._checkouts.give_back(task.lease.task)
+        if self._ended.is_set():
+            return
+        if task.cancelled:
+            self._board.drop(task)
+        elif outcome is not None:
+            seconds = time.monotonic() - began
+            if isinstance(outcome, Image):
+                self._board.took(seconds)
+                log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds, extra=task.extra)
+            elif isinstance(outcome, Failure):
+                log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
+            self._board.finish(task, outcome)
+        if not starts:
+            self._wait_for_renderer()
+        self._checkouts.retire(keep=job_id)
+
+    def _render(self, task: HeldTask, renderer: RendererProcess) -> Outcome | None:
+        """What became of it; None if the renderer was killed on purpose, which the caller knows the purpose of."""
+        try:
+            out = self._supervisor.out_folder(task.lease.id)
+            reply = renderer.request(self._request(task, out), self._teller(task))
+            if isinstance(reply, Rendered):
+                return self._take(task, out, reply, renderer.peak_memory)
+            return of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
+        except RendererStopped:
+            return None
+        except RendererLost as lost:
+            return of_lost_renderer(lost)
+        except OSError as error:
+            return of_disk(error)
+
+    def _request(self, held: HeldTask, out: Path) -> RenderRequest | FinishRequest:
+        task, spec, root = held.lease.task, held.lease.scene, str(self._checkouts.root(held.lease.task.job_id))
+        if task.kind is TaskKind.FINISH:
+            assembled = str(self._checkouts.assembled(task))
+            return FinishRequest(
+                id=held.lease.id, root=root, spec=spec, frame=task.frame, assembled=assembled, out_dir=str(out)
+            )
+        return RenderRequest(
+            id=held.lease.id,
+            root=root,
+            spec=spec,
+            frame=task.frame,
+            region=task.region,
+            linear=task.linear,
+            out_dir=str(out),
+        )
+
+    def _take(self, task: HeldTask, out: Path, reply: Rendered, peak_memory: int) -> Outcome:
+        """Move the image out of the renderer's reach. What the renderer says about it is only a claim."""
+        path = Path(reply.path)
+        try:
+            plain = path.parent.resolve() == out.resolve() and stat.S_ISREG(path.lstat().st_mode)
+        except OSError:
+            plain = False
+        if not plain:
+            return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {reply.path!r}")
+        folder = self._results / task.lease.id
+        remove_tree(folder)
+        folder.mkdir(parents=True)
+        image = folder / f"image{path.suffix[:20]}"
+        path.replace(image)
+        remove_tree(out)
+        return Image(image, reply.render_seconds, reply.device, reply.warnings, peak_memory)
+
+    def _disk_full_behind(self, reply: Failed) -> bool:
+        # A file Blender could not write looks like the scene's fault, which would end the whole job.
+        return reply.code in (FailureCode.RENDER_ERROR, FailureCode.BAD_OUTPUT, FailureCode.CRASHED) and (
+            shutil.disk_usage(self._results).free < _NEARLY_FULL
+        )
+
+    def _teller(self, task: HeldTask) -> Callable[[Progress], None]:
+        last = 0.0
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal last
+            task.progress = progress
+            now = time.monotonic()
+            if now - last >= 1 / _SENDS_PER_SECOND or progress.sample == progress.samples:
+                last = now
+                self._tell(task, progress)
+
+        return on_progress
+
+    def _wait_for_renderer(self) -> None:
+        """Others shall have what we can't render; nothing new is taken until a renderer comes up."""
+        for waiting in self._board.close():
+            self._checkouts.give_back(waiting.lease.task)
+            self._board.finish(waiting, HandBack("the renderer does not start"))
+        self._supervisor.recover()
+        self._board.reopen()

@@ -1,0 +1,136 @@
+"""Checks what was rendered, uploads it, reports it, and only then forgets it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from ..client.errors import ClientError, DispatcherError, DispatcherUnreachable, Stopped
+from ..client.http import DispatcherClient, new_key
+from ..imaging.checker import ImageChecker
+from ..imaging.errors import ImageError
+from ..imaging.level0 import level0_problems
+from ..protocol.results import Failure, RenderStats, TaskResult
+from ..protocol.states import FailureCode, FailureKind
+from ..protocol.workers import Capabilities
+from .board import Board, HandBack, HeldTask, Image
+from .checkout import remove_tree
+from .failures import failure, of_disk
+
+log = logging.getLogger("renderbros.worker")
+
+_TRIES_AFTER_FAULTS = 5
+"""A dispatcher that answers with a fault of its own is asked again so often."""
+
+
+class Uploader:
+    """Reports finished tasks in their order, by a client that keeps trying until the dispatcher is back."""
+
+    def __init__(
+        self,
+        board: Board,
+        client: DispatcherClient,
+        checker: ImageChecker,
+        results: Path,
+        capabilities: Capabilities,
+        ended: threading.Event,
+    ) -> None:
+        self._board = board
+        self._client = client
+        self._checker = checker
+        self._results = results
+        self._blender = f"{capabilities.blender} ({capabilities.build})"
+        self._ended = ended
+
+    def run(self) -> None:
+        """Until the agent ends."""
+        while not self._ended.is_set():
+            task = self._board.next_finished(timeout=0.5)
+            if task is None:
+                continue
+            try:
+                self._report(task)
+            except Stopped:
+                return
+            except Exception:
+                log.exception("reporting failed; the task's lease will run out", extra=task.extra)
+            self._board.drop(task)
+            remove_tree(self._results / task.lease.id)
+
+    def _report(self, task: HeldTask) -> None:
+        report: TaskResult | Failure | HandBack | None
+        report = self._checked(task, task.outcome) if isinstance(task.outcome, Image) else task.outcome
+        key = new_key()
+        for tries_left in reversed(range(_TRIES_AFTER_FAULTS)):
+            if task.cancelled or report is None:
+                return
+            try:
+                self._send(task, report, key)
+                return
+            except DispatcherUnreachable:
+                raise
+            except DispatcherError as error:
+                if error.problem.status >= 500 and tries_left:
+                    log.warning("the dispatcher has a fault: %s; trying again", error, extra=task.extra)
+                    if self._ended.wait(2.0):
+                        raise Stopped("stopped while reporting") from error
+                    continue
+                report = self._report_about(task, report, error)
+                key = new_key()
+            except ClientError as error:
+                # Our own file is not what we checked a moment ago.
+                report = failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the result could not be sent: {error}")
+            except OSError as error:
+                report = of_disk(error)
+
+    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure | None:
+        """Level 0 of verification: what does not pass is reported as a failure and never uploaded."""
+        if task.cancelled:
+            return None
+        lease = task.lease
+        try:
+            output = self._checker.inspect(image.path)
+        except ImageError as error:
+            return self._bad_output(task, str(error))
+        problems = level0_problems(output, lease.scene, lease.task.region, lease.task.linear)
+        if problems:
+            return self._bad_output(task, "; ".join(problems))
+        stats = RenderStats(
+            render_seconds=image.render_seconds,
+            total_seconds=time.monotonic() - task.taken,
+            peak_memory=image.peak_memory or None,
+            blender=self._blender[:200],
+            device=image.device[:200],
+            warnings=tuple(warning[:1000] for warning in image.warnings[:50]),
+        )
+        return TaskResult(output=output, stats=stats)
+
+    def _bad_output(self, task: HeldTask, why: str) -> Failure:
+        log.warning("the image does not pass: %s", why, extra=task.extra)
+        return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the rendered image does not pass: {why}")
+
+    def _send(self, task: HeldTask, report: TaskResult | Failure | HandBack, key: str) -> None:
+        lease_id = task.lease.id
+        if isinstance(report, HandBack):
+            self._client.release(lease_id)
+            log.info("handed back: %s", report.reason, extra=task.extra)
+        elif isinstance(report, Failure):
+            self._client.fail(lease_id, report, key=key)
+        elif isinstance(task.outcome, Image):
+            self._client.upload(task.outcome.path, report.output.sha256, report.output.size)
+            answer = self._client.result(lease_id, report, key=key)
+            if answer.late or not answer.wanted:
+                log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)
+
+    def _report_about(
+        self, task: HeldTask, report: TaskResult | Failure | HandBack, error: DispatcherError
+    ) -> Failure | None:
+        """What to report after the dispatcher turned ``report`` down; None if there is nothing left to say."""
+        log.warning("the dispatcher does not take it: %s", error, extra=task.extra)
+        if isinstance(report, TaskResult) and error.problem.status not in (401, 403, 404, 409, 410):
+            return failure(
+                FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the dispatcher did not take the result: {error}"
+            )
+        return None

@@ -12,50 +12,34 @@ import time
 from collections import deque
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
 from .errors import CommandError
 from .janitor import end_tree, remove
 from .own_process import spawn, undisturbed
+from .settings import Settings, rendering_environment
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 
 class LocalFarm:
-    """A dispatcher and ``workers`` workers that live as long as this context.
+    """A dispatcher and workers, as ``chosen`` says, that live as long as this context.
 
-    ``folder`` keeps their data; None makes a temporary one that goes with the farm, whatever ends it. Each worker
-    renders with ``threads`` threads (its share of the cores for None). With ``verbose`` the children log to our
-    standard error, else into files whose end is told when one of them fails.
+    ``folder`` keeps their data, and all settings hold. None makes a temporary folder that goes with the farm, whatever
+    ends it; of the settings those about rendering hold, while the dispatcher is one of its own, on a free port, that
+    has nothing to do with any other one that the settings may name. It logs into files, whose end is told when one of
+    the processes fails, unless ``chosen.verbose``.
     """
 
-    def __init__(
-        self,
-        *,
-        workers: int,
-        folder: Path | None = None,
-        port: int = 0,
-        blender: Path | None = None,
-        device: str | None = None,
-        threads: int | None = None,
-        verbose: bool = False,
-        log_json: bool = False,
-    ) -> None:
+    def __init__(self, chosen: Settings, folder: Path | None = None) -> None:
         self.url = ""
-        self.workers = workers
+        self.workers = chosen.workers
+        self._settings = chosen
         self._kept = folder
         self._folder = folder or Path()
-        self._port = port
-        self._worker_options: list[str] = ["--threads", str(threads or max(1, (os.cpu_count() or 1) // workers))]
-        if blender:
-            self._worker_options += ["--blender", str(blender)]
-        if device:
-            self._worker_options += ["--device", device]
-        self._log_options = ["--verbose"] * verbose + ["--log-json"] * log_json
-        self._verbose = verbose
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: dict[str, IO[bytes]] = {}
         self._janitor: subprocess.Popen[bytes] | None = None
@@ -108,19 +92,28 @@ class LocalFarm:
             self._tell_janitor(str(self._folder))
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
-        options: list[str | Path] = ["--data", self.path("dispatcher"), "--port", str(self._port), "--json"]
-        dispatcher = self._spawn("dispatcher", "dispatcher", *options)
+        port = "0" if self._kept is None else str(self._settings.port)
+        dispatcher = self._spawn(
+            "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json"
+        )
         self.url = self._await_url(dispatcher)
+        threads = self._settings.threads or max(1, (os.cpu_count() or 1) // self.workers)
         for i in range(1, self.workers + 1):
-            options = ["--dispatcher", self.url, "--data", self.path("workers"), "--name", f"worker-{i}"]
-            self._spawn(f"worker-{i}", "worker", *options, *self._worker_options)
+            name = f"worker-{i}"
+            options = ["--dispatcher", self.url, "--name", name, "--threads", str(threads)]
+            self._spawn(name, "worker", "--data", self.path("workers"), *options)
 
     def _spawn(self, name: str, *words: str | Path) -> subprocess.Popen[bytes]:
-        stderr: IO[bytes] | None = None
-        if not self._verbose and self._kept is None:
-            stderr = self._logs[name] = self.path(f"{name}.log").open("ab")
         stdout = subprocess.PIPE if name == "dispatcher" else subprocess.DEVNULL
-        child = spawn(*words, "--stop-with-parent", *self._log_options, stdout=stdout, stderr=stderr)
+        stderr: IO[bytes] | None = None
+        where: dict[str, Any] = {"env": rendering_environment(self._settings)}
+        if self._kept is None:
+            where["cwd"] = self._folder  # where no .env lies
+            if not self._settings.verbose:
+                stderr = self._logs[name] = self.path(f"{name}.log").open("ab")
+        else:
+            where["env"] = os.environ | where["env"]
+        child = spawn(*words, "--stop-with-parent", stdout=stdout, stderr=stderr, **where)
         self._children[name] = child
         self._tell_janitor(str(child.pid))
         return child

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -27,7 +27,13 @@ def own_command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "renderbros_addon.cli", *map(str, words)]
 
 
-def spawn(*words: str | Path, stdout: int | IO[Any], stderr: int | IO[Any] | None) -> subprocess.Popen[bytes]:
+def spawn(
+    *words: str | Path,
+    stdout: int | IO[Any],
+    stderr: int | IO[Any] | None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.Popen[bytes]:
     """Start ``words`` as a child that hears of our end by the end of its standard input.
 
     It is in a session of its own: a Ctrl-C in the terminal reaches us alone, and we stop it in good order.
@@ -37,6 +43,8 @@ def spawn(*words: str | Path, stdout: int | IO[Any], stderr: int | IO[Any] | Non
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
+        env=env,
+        cwd=cwd,
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )

@@ -77,14 +77,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
     asked = {"scene": None, "resolution": None, "priority": 50, "allow_missing": False, "bundle": True} | asked
     if blend is not None:
         submission.wish(blend, **asked)  # what is plainly wrong is told before anything starts
-    farm = LocalFarm(
-        workers=chosen.workers,
-        blender=chosen.blender,
-        device=chosen.device,
-        threads=chosen.threads,
-        verbose=chosen.verbose,
-        log_json=chosen.log_json,
-    )
+    farm = LocalFarm(chosen)
     with ended_by_signals(), display(out) as shown:
         shown.step(f"starting a dispatcher and {_workers(chosen.workers)}")
         with farm, DispatcherClient(farm.url, retry_for=5.0) as client:

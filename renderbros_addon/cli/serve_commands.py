@@ -40,16 +40,7 @@ def farm(
     """Run a dispatcher and workers on this machine until stopped."""
     chosen = settings.load(farm_data=data, port=port, workers=workers, blender=blender, device=device)
     stop = threading.Event()
-    running = LocalFarm(
-        workers=chosen.workers,
-        folder=chosen.farm_data.absolute(),
-        port=chosen.port,
-        blender=chosen.blender,
-        device=chosen.device,
-        threads=chosen.threads,
-        verbose=chosen.verbose,
-        log_json=chosen.log_json,
-    )
+    running = LocalFarm(chosen, chosen.farm_data.absolute())
     with stopped_by_signals(stop) as exit_code, running:
         out.result(
             {"status": "ready", "url": running.url, "workers": running.workers, "data": str(chosen.farm_data)},

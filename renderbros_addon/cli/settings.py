@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ByteSize, Field, ValidationError
+from pydantic import AfterValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import UsageError
 
 PREFIX = "RENDERBROS_"
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
 def _data(name: str) -> Path:
@@ -40,7 +42,7 @@ class Settings(BaseSettings):
     ca: Path | None = Field(
         default=None, description="Certificate authority (PEM) to trust, if the dispatcher's certificate needs it"
     )
-    blender: Path | None = Field(
+    blender: AbsolutePath | None = Field(
         default=None, description="A Blender binary to render with, instead of the bpy wheel of this Python"
     )
     log_json: bool = Field(default=False, description="Log JSON objects, one a line")
@@ -105,3 +107,19 @@ def load(**options: object) -> Settings:
             where = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
             told.append(f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, not {problem['input']!r}")
         raise UsageError("\n".join(told)) from None
+
+
+_RENDERING = (
+    "blender", "device", "hang_timeout", "log_json", "max_memory", "sandbox", "task_timeout", "threads", "verbose",
+)  # fmt: skip
+_OF_THE_BOOTSTRAP = ("RENDERBROS_HOME", "RENDERBROS_PACKAGES", "RENDERBROS_SELF")
+
+
+def rendering_environment(chosen: Settings) -> dict[str, str]:
+    """The environment for a farm of our own: what ``chosen`` says about rendering, and no other setting of ours."""
+    env = {n: v for n, v in os.environ.items() if not n.upper().startswith(PREFIX) or n.upper() in _OF_THE_BOOTSTRAP}
+    for name in _RENDERING:
+        value = getattr(chosen, name)
+        if value is not None:
+            env[PREFIX + name.upper()] = str(int(value)) if isinstance(value, int) else str(value)
+    return env

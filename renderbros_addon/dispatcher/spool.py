@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -103,7 +104,14 @@ class PartialUpload:
                 raise BlobTooLarge(f"more bytes than the {self.total} announced")
             view = memoryview(data)
             while len(view):
-                written = self._file.write(view) or 0
+                try:
+                    written = self._file.write(view) or 0
+                except OSError as error:
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                        raise StorageFull(
+                            "the dispatcher's disk is full: free some space, then send it again"
+                        ) from error
+                    raise
                 self._digest.update(view[:written])
                 self.offset += written
                 view = view[written:]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from ..client.errors import ClientError, Refused, Stopped
@@ -247,12 +246,12 @@ class _Session:
         held = [task.lease for task in self._board.held()]
         if held:
             log.info("handing back %d tasks", len(held))
-            pool = ThreadPoolExecutor(max_workers=8)
-            wait([pool.submit(self._release, lease) for lease in held], timeout=_LEAVE_SECONDS)
-            pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + _JOIN_SECONDS
-        for thread in (closing, *self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        # Daemons, because the interpreter would wait for a pool's threads however long a dead dispatcher takes.
+        releasing = [threading.Thread(target=self._release, args=(lease,), daemon=True) for lease in held]
+        for thread in releasing:
+            thread.start()
+        _join(releasing, _LEAVE_SECONDS)
+        _join([closing, *self._threads], _JOIN_SECONDS)
 
     def _release(self, lease: Lease) -> None:
         client = DispatcherClient(
@@ -263,3 +262,9 @@ class _Session:
                 client.release(lease.id)
             except ClientError as error:
                 log.info("a task could not be handed back, its lease will run out: %s", error)
+
+
+def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

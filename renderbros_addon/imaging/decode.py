@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,10 @@ DTYPES: dict[PixelType, np.dtype[Any]] = {
     "half": np.dtype(np.float16),
     "float": np.dtype(np.float32),
 }
+# OpenImageIO calls one of them otherwise.
+_TYPES: dict[str, PixelType] = {"uint" if kind == "uint32" else kind: kind for kind in DTYPES}
+_WANTED = {DTYPES[kind]: oiio.TypeDesc(name) for name, kind in _TYPES.items()}
+
 # A band starts on a multiple of the tallest chunk that OpenEXR compresses (DWAB), so that none is unpacked twice.
 _CHUNK_ROWS = 256
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
@@ -101,9 +105,9 @@ class ImageFile:
         config.attribute("oiio:UnassociatedAlpha", 1)
         self._input: Any = oiio.ImageInput.open(str(path), config)
         if self._input is None:
-            reason = oiio.geterror()
+            reason = self._why(oiio.geterror)
             if not self._open_jpeg2000(max_pixels):
-                raise ImageError(f"{path.name} is no image that can be read: {self._why(reason)}")
+                raise ImageError(f"{path.name} is no image that can be read: {reason}")
             return
         try:
             container = self._input.format_name()
@@ -146,21 +150,24 @@ class ImageFile:
             yield part
             index += 1
         if index == 0:
-            raise ImageError(f"{self.path.name} holds no image: {self._why(self._input.geterror())}")
+            raise ImageError(f"{self.path.name} holds no image: {self._why(self._input.geterror)}")
 
     def _names(self, spec: Any) -> tuple[str, ...]:
         # OpenImageIO numbers Cineon's channels by a table of its own and calls Blender's red, green and blue otherwise.
         if self.container == "cineon" and spec.nchannels == 3:
             return ("R", "G", "B")
-        return tuple(str(name) for name in spec.channelnames)
+        try:
+            return tuple(str(name) for name in spec.channelnames)
+        except UnicodeDecodeError as error:
+            raise ImageError(f"{self.path.name} has a channel with a name that no render has") from error
 
     def _types(self, spec: Any) -> tuple[PixelType, ...]:
         formats = spec.channelformats or (spec.format,) * spec.nchannels
-        types = tuple(str(t) for t in formats)
-        unknown = set(types) - DTYPES.keys()
-        if unknown or (len(set(types)) > 1 and not set(types) <= {"half", "float"}):
-            raise ImageError(f"{self.path.name} has channels of types that no render has: {sorted(set(types))}")
-        return cast(tuple[PixelType, ...], types)
+        names = [str(kind) for kind in formats]
+        types = tuple(_TYPES[name] for name in names if name in _TYPES)
+        if len(types) < len(names) or (len(set(types)) > 1 and not set(types) <= {"half", "float"}):
+            raise ImageError(f"{self.path.name} has channels of types that no render has: {sorted(set(names))}")
+        return types
 
     def _open_jpeg2000(self, max_pixels: int) -> bool:
         # Not every build of OpenImageIO reads JPEG 2000; Pillow does.
@@ -183,7 +190,11 @@ class ImageFile:
         self.parts = (Part(0, self.width, self.height, names, (kind,) * len(names), None),)
         return True
 
-    def _why(self, reason: str) -> str:
+    def _why(self, geterror: Callable[[], str]) -> str:
+        try:
+            reason = geterror()
+        except UnicodeDecodeError:
+            reason = "its headers are garbled"
         # One line, and without the folder: the message may travel to people who have no business knowing it.
         first = next(iter(reason.strip().splitlines()), "no reason given")
         return first.replace(str(self.path), self.path.name)[:300]
@@ -198,7 +209,7 @@ class ImageFile:
         if self._whole is not None:
             return self._whole[y0:y1]
         spec, count = part.spec, len(part.channels)
-        wanted = oiio.TypeDesc(_OIIO_NAMES[part.dtype])
+        wanted = _WANTED[part.dtype]
         top, bottom = spec.y + y0, spec.y + y1
         if spec.tile_width:
             # OpenImageIO reads whole rows of tiles only.
@@ -210,7 +221,7 @@ class ImageFile:
         else:
             read = self._input.read_scanlines(part.index, 0, top, bottom, 0, 0, count, wanted)
         if read is None:
-            raise ImageError(f"{self.path.name} is broken: {self._why(self._input.geterror())}")
+            raise ImageError(f"{self.path.name} is broken: {self._why(self._input.geterror)}")
         return cast(Pixels, read.reshape(y1 - y0, part.width, count))
 
     def bands(self, part: Part) -> Iterator[tuple[int, Pixels]]:
@@ -240,9 +251,6 @@ class ImageFile:
     ) -> Literal[False]:
         self.close()
         return False
-
-
-_OIIO_NAMES: dict[np.dtype[Any], str] = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def read_channels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:

@@ -33,7 +33,7 @@ def spec_like(part: Part, width: int, height: int) -> Any:
     spec.tile_width = spec.tile_height = spec.tile_depth = 0
     for name in _OF_THE_SOURCE:
         spec.erase_attribute(name)
-    if spec.get_string_attribute("compression").partition(":")[0] not in _LOSSLESS:
+    if _text(spec, "compression").partition(":")[0] not in _LOSSLESS:
         spec.attribute("compression", "zip")
     _pin_date(spec)
     return spec
@@ -50,9 +50,15 @@ def float_spec(width: int, height: int, channels: Sequence[str]) -> Any:
 
 def _pin_date(spec: Any) -> None:
     # OpenImageIO would add the time of writing, and the same tiles would make another file each time.
-    if not spec.get_string_attribute("DateTime"):
-        taken = spec.get_string_attribute("Date").replace("/", ":")
-        spec.attribute("DateTime", taken or "1970:01:01 00:00:00")
+    if not _text(spec, "DateTime"):
+        spec.attribute("DateTime", _text(spec, "Date").replace("/", ":") or "1970:01:01 00:00:00")
+
+
+def _text(spec: Any, name: str) -> str:
+    try:
+        return str(spec.get_string_attribute(name))
+    except UnicodeDecodeError:
+        return ""  # From a header that nobody sane wrote: as good as absent.
 
 
 class ExrWriter:

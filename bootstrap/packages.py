@@ -36,6 +36,8 @@ def provide(args: list[str], blender: Any, *, developer: bool) -> None:
         sys.path.append(str(folder))
     if args[:1] == ["renderer"]:
         return
+    # Renderers get another home folder, and must still find the packages.
+    os.environ["RENDERBROS_HOME"] = str(homes.home())
     os.environ["RENDERBROS_BLENDER"] = blender.app.binary_path
     os.environ["RENDERBROS_PACKAGES"] = str(folder)
     alone = _runs_alone()

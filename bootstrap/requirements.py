@@ -33,7 +33,7 @@ def unmet(requirements: Sequence[str]) -> list[str]:
     Understands what ``pyproject.toml`` uses: ``>=``, ``<`` and ``==X.*`` on dotted numbers, and a marker on
     ``python_version``. Any ``bpy`` will do: which Blender to use is its user's choice.
     """
-    return [requirement for requirement in requirements if _applies(requirement) and not _met(requirement)]
+    return [requirement for requirement in requirements if applies(requirement) and not _met(requirement)]
 
 
 def name(requirement: str) -> str:
@@ -44,9 +44,24 @@ def name(requirement: str) -> str:
     return found[0]
 
 
-def _applies(requirement: str) -> bool:
+def applies(requirement: str) -> bool:
+    """Whether the marker of ``requirement`` holds for this Python."""
     wanted = re.search(r";\s*python_version\s*==\s*'([\d.]+)'", requirement)
     return wanted is None or wanted[1] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def fits(requirement: str, version: str) -> bool:
+    """Whether ``version`` is one that ``requirement`` allows."""
+    have = _numbers(version)
+    for operator, wanted in re.findall(r"(>=|==|<)\s*([\d.]+)", requirement.partition(";")[0]):
+        want = _numbers(wanted)
+        # 2 is the same version as 2.0.0, and 1 lies in 1.0.*
+        longer = max(len(have), len(want))
+        left, right = (numbers + (0,) * (longer - len(numbers)) for numbers in (have, want))
+        allowed = {">=": left >= right, "<": left < right, "==": left[: len(want)] == want}
+        if not allowed[operator]:
+            return False
+    return True
 
 
 def _met(requirement: str) -> bool:
@@ -54,15 +69,7 @@ def _met(requirement: str) -> bool:
         version = importlib.metadata.version(name(requirement))
     except importlib.metadata.PackageNotFoundError:
         return False
-    if name(requirement) == "bpy":
-        return True
-    have = _numbers(version)
-    for operator, wanted in re.findall(r"(>=|==|<)\s*([\d.]+)", requirement.partition(";")[0]):
-        want = _numbers(wanted)
-        fits = {">=": have >= want, "<": have < want, "==": have[: len(want)] == want}
-        if not fits[operator]:
-            return False
-    return True
+    return name(requirement) == "bpy" or fits(requirement, version)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 It makes sure that what RenderBros needs is there, then runs the command: in a plain Python in a private virtual
 environment, in a Blender from a private folder of packages. It never installs into the Python or the Blender that
-runs it. ``python3 bootstrap/start.py test [PYTEST OPTIONS]`` runs the tests.
+runs it. ``test [PYTEST OPTIONS]`` runs the tests, ``bench`` the measurements; ``prepare [test]`` installs what is
+needed (for the tests too) and ends.
 
 This file and ``interpreters.py`` must be understood by any Python 3.7, which has to say which Python is needed.
 """
@@ -29,7 +30,8 @@ def main():  # type: () -> int
         args = _arguments(inside_blender=blender is not None)
         if sys.version_info[:2] < (3, 11):
             return interpreters.continue_elsewhere(args, blender)
-        developer = args[:1] in [[command] for command in DEVELOPER_COMMANDS]
+        wants = args[1:2] if args[:1] == ["prepare"] else args[:1]
+        developer = wants in [[command] for command in DEVELOPER_COMMANDS]
         if blender is not None:
             from bootstrap import packages
 
@@ -65,6 +67,9 @@ def _run(args):  # type: (list) -> int
         from renderbros_addon.imaging.checker import run_checker
 
         return run_checker() or 0
+    if command == "prepare":
+        print("ready: " + sys.executable, file=sys.stderr)
+        return 0
     if command in DEVELOPER_COMMANDS:
         import pytest
 

@@ -47,7 +47,7 @@ def _hidden(words: list[str]) -> int:
 def _typed(words: list[str]) -> int:
     import typer
 
-    from . import job_commands, render_commands, serve_commands, worker_commands
+    from . import health, job_commands, render_commands, serve_commands, worker_commands
 
     app = typer.Typer(
         name="renderbros",
@@ -56,7 +56,7 @@ def _typed(words: list[str]) -> int:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (render_commands, serve_commands, job_commands, worker_commands):
+    for commands in (render_commands, serve_commands, job_commands, worker_commands, health):
         commands.register(app)
     app(args=words, prog_name="renderbros")
     return 0

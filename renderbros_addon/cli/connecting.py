@@ -8,7 +8,7 @@ from ..client.http import DispatcherClient
 from . import settings
 from .errors import UsageError
 
-RETRY_SECONDS = 10.0
+RETRY_SECONDS = 4.0
 """Someone waits at a terminal: a dispatcher that is not there should be told soon."""
 
 

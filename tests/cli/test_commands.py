@@ -1,0 +1,73 @@
+"""Commands as processes: exit codes, what goes to which stream, words instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from farm_processes import run
+
+COMMANDS = {
+    "demo", "render", "farm", "dispatcher", "worker", "submit", "jobs", "job", "cancel", "fetch", "workers",
+}  # fmt: skip
+
+
+def nobody() -> str:
+    """An address where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_help_lists_the_commands_and_no_hidden_ones() -> None:
+    done = run("--help")
+    words = set(done.stdout.split())
+    assert words >= COMMANDS
+    assert not words & {"janitor", "renderer", "check-images", "health"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_and_the_common_options(name: str) -> None:
+    done = run(name, "--help")
+    for option in ("--json", "--verbose", "--log-json"):
+        assert option in done.stdout
+    assert "--stop-with-parent" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["render"],
+        ["render", "there-is-no.blend"],
+        ["jobs", "--dispatcher", "ftp://somewhere"],
+        ["dispatcher", "--host", "0.0.0.0"],  # noqa: S104  (it refuses)
+        ["dispatcher", "--port", "99999"],
+        ["worker", "--device", "TOASTER"],
+        ["fetch", "some-id"],
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_in_words(words: list[str], tmp_path: Path) -> None:
+    done = run(*words, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_a_dispatcher_that_is_not_there_exits_1_with_what_to_do() -> None:
+    done = run("jobs", "--json", "--dispatcher", nobody(), check=False)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["status"] == "failed"
+    assert "RENDERBROS_DISPATCHER" in told["error"]
+    assert told["error"] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_public_address_needs_tls_or_plain_words() -> None:
+    done = run("dispatcher", "--host", "0.0.0.0", "--json", check=False)  # noqa: S104
+    assert done.returncode == 2
+    assert "--insecure" in json.loads(done.stdout)["error"]

@@ -139,10 +139,14 @@ class Board:
             self._changed.notify_all()
 
     def cancel(self, lease_id: str) -> None:
-        """The dispatcher does not want it any more. Whoever works on the task drops it; rendering is interrupted."""
+        """The dispatcher does not want it any more. Whoever works on the task drops it; rendering is interrupted.
+
+        What is finished is delivered all the same: a lease that ran out ends like this too, and the dispatcher may
+        welcome the result, however late.
+        """
         with self._changed:
             task = self._held.get(lease_id)
-            if task is None or task.cancelled:
+            if task is None or task.cancelled or task.stage is Stage.FINISHED:
                 return
             task.cancelled = True
             rendering = task.stage is Stage.RENDERING

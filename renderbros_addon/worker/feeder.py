@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ..client.connection import RETRIED_STATUSES, problem_of
+from ..client.connection import may_pass, problem_of
 from ..client.errors import DispatcherError, DispatcherUnreachable, Refused, Stopped, error_for
 from ..client.http import DispatcherClient
 from ..protocol.leases import Lease, LeaseRequest
@@ -127,7 +127,7 @@ class Feeder:
             except DispatcherUnreachable as error:
                 self._fetch.wait_or_raise(retrier, error)
                 continue
-            if answer.status_code in RETRIED_STATUSES:
+            if may_pass(answer):
                 self._fetch.wait_after(retrier, answer)
             elif answer.status_code == 200:
                 return int(answer.headers["Content-Length"])

@@ -56,6 +56,5 @@ class Renewer:
         if renewal.pause and not self._board.paused:
             self._board.paused = True
             log.info("paused by the dispatcher: no new tasks")
-        # What is finished already is delivered all the same: the dispatcher may welcome it, however late.
-        if renewal.cancel and task.stage is not Stage.FINISHED:
+        if renewal.cancel:
             self._board.cancel(lease_id)

@@ -64,7 +64,7 @@ class Uploader:
         report = self._checked(task, task.outcome) if isinstance(task.outcome, Image) else task.outcome
         key = new_key()
         for tries_left in reversed(range(_TRIES_AFTER_FAULTS)):
-            if task.cancelled or report is None:
+            if report is None:
                 return
             try:
                 self._send(task, report, key)
@@ -85,10 +85,8 @@ class Uploader:
             except OSError as error:
                 report = of_disk(error)
 
-    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure | None:
+    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure:
         """Level 0 of verification: what does not pass is reported as a failure and never uploaded."""
-        if task.cancelled:
-            return None
         lease = task.lease
         try:
             output = self._checker.inspect(image.path)

@@ -7,10 +7,12 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 MARK = "@renderbros "
@@ -49,7 +51,28 @@ def progress(request, sample):
     say(type="progress", id=request["id"], progress={"sample": sample, "samples": 10, "seconds_left": 1.0})
 
 
+def png(width, height):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = b"".join(b"\0" + bytes(range(width * 4)) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
 def serve(request, fault):
+    out_dir = Path(request["out_dir"])
+    images = {
+        "wrong-size": (out_dir / "a.png", png(3, 3)),
+        "broken": (out_dir / "a.png", png(48, 32)[:60]),
+        "outside": (out_dir.parent / "a.png", png(48, 32)),
+    }
+    if fault in images:
+        path, content = images[fault]
+        path.write_bytes(content)
+        say(type="rendered", id=request["id"], path=str(path), render_seconds=0.5, device="CPU")
+        return
     if fault == "env":
         Path(request["out_dir"], "env.json").write_text(json.dumps(dict(os.environ)))
     elif fault == "segv":

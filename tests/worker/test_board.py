@@ -78,11 +78,15 @@ def test_a_cancel_interrupts_only_what_renders() -> None:
     for task in (fetching, ready, rendering):
         board.cancel(task.lease.id)
         board.cancel(task.lease.id)
+    finished = add(board, 1)[0]
+    board.finish(finished, HandBack("done"))
+    board.cancel(finished.lease.id)
     board.cancel("unknown")
     assert interrupted == [rendering]
     assert fetching.cancelled
     assert ready.cancelled
     assert rendering.cancelled
+    assert not finished.cancelled
     assert board.wanted() == 1
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 
 @contextmanager
@@ -38,3 +39,13 @@ def serving(app: Any, port: int = 0, *, cert: Path | None = None, key: Path | No
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive(), "the server did not stop"
+
+
+class Switch:
+    """An ASGI app that hands on to whatever app is ``current``: one server for many tests."""
+
+    def __init__(self) -> None:
+        self.current: Any = FastAPI()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.current(scope, receive, send)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from .connection import RETRIED_STATUSES, Connection, problem_of, unreachable
+from .connection import Connection, may_pass, problem_of, unreachable
 from .errors import DispatcherUnreachable, WrongDigest, error_for
 
 log = logging.getLogger("renderbros.client")
@@ -31,6 +31,25 @@ VERIFY_TIMEOUT = 300.0
 """Seconds for the dispatcher to verify and store what it got before it answers."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z", re.ASCII)
+
+
+def size_of(connection: Connection, sha256: str) -> int:
+    """Bytes of the blob ``sha256``; NotFound if the dispatcher has not all of it."""
+    retrier = connection.retrier()
+    while True:
+        retrier.check_stopped()
+        try:
+            response = connection.send("HEAD", f"/blobs/{sha256}")
+        except DispatcherUnreachable as error:
+            connection.wait_or_raise(retrier, error)
+            continue
+        if may_pass(response):
+            connection.wait_after(retrier, response)
+        elif response.status_code == 200:
+            return int(response.headers["Content-Length"])
+        else:
+            # The answer to HEAD has no body that could say more.
+            raise error_for(problem_of(response).model_copy(update={"title": f"no blob {sha256}"}))
 
 
 def upload(connection: Connection, path: Path, sha256: str, size: int, progress: Progress | None = None) -> None:
@@ -64,7 +83,7 @@ def upload(connection: Connection, path: Path, sha256: str, size: int, progress:
         if response.status_code in (200, 201):
             told(size, size)
             return
-        if response.status_code in RETRIED_STATUSES:
+        if may_pass(response):
             connection.wait_after(retrier, response)
         elif response.status_code == 409:
             # Somebody else sends the same blob, or our own broken connection is not yet noticed over there.
@@ -87,7 +106,7 @@ def _kept(connection: Connection, sha256: str) -> int | None:
     if response.status_code == 404:
         kept = response.headers.get("Upload-Offset", "0")
         return int(kept) if kept.isdecimal() else 0
-    if response.status_code in RETRIED_STATUSES:
+    if may_pass(response):
         raise DispatcherUnreachable(f"{connection.url} is not ready: {problem_of(response).title}")
     raise error_for(problem_of(response))
 
@@ -223,7 +242,7 @@ class _Download:
         if self._offset:
             headers["Range"] = f"bytes={self._offset}-"
         with self._connection.send("GET", f"/blobs/{self._sha256}", headers=headers, stream=True) as response:
-            if response.status_code in RETRIED_STATUSES:
+            if may_pass(response):
                 problem_of(response)  # Reads the body while the connection is there.
                 return response
             if response.status_code == 416 and self._offset:

@@ -39,8 +39,8 @@ class Connection:
     """Requests to the dispatcher at ``url`` (``http[s]://host[:port]``, perhaps with a path before the API's).
 
     ``token``: bearer token. ``ca``: PEM file of the authority to trust instead of the system's. ``timeout``: seconds,
-    (connect, read). ``retry_for``: seconds for which a call is repeated after connection errors and the statuses 408,
-    429, 502, 503 and 504; None is for ever. ``stop``: once set, calls that wait raise Stopped. ValueError for
+    (connect, read). ``retry_for``: seconds for which a call is repeated after connection errors and answers that
+    :func:`may_pass`; None is for ever. ``stop``: once set, calls that wait raise Stopped. ValueError for
     a bad URL.
 
     Safe to use from several threads.
@@ -102,7 +102,7 @@ class Connection:
             except DispatcherUnreachable as error:
                 self.wait_or_raise(retrier, error)
                 continue
-            if response.status_code in RETRIED_STATUSES:
+            if may_pass(response):
                 self.wait_after(retrier, response)
                 continue
             return self._read(response, answer)
@@ -146,10 +146,10 @@ class Connection:
         retrier.wait(error)
 
     def wait_after(self, retrier: Retrier, response: requests.Response) -> None:
-        """Wait as long as an answer of :data:`RETRIED_STATUSES` asks for, or raise its error if that is too long."""
+        """Wait as long as an answer of :func:`may_pass` asks for, or raise its error if that is too long."""
         problem = problem_of(response)
         log.info("the dispatcher answered %d (%s); trying again", response.status_code, problem.title)
-        gone = response.status_code in (502, 503, 504)
+        gone = response.status_code in (500, 502, 503, 504)
         error = DispatcherUnreachable(f"{self.url} is not ready: {problem.title}") if gone else error_for(problem)
         retrier.wait(error, parse_retry_after(response.headers.get("Retry-After")))
 
@@ -234,6 +234,16 @@ def is_loopback(url: str) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return False
+
+
+def may_pass(response: requests.Response) -> bool:
+    """Is it worth asking again?
+
+    A 500 is only if it holds no problem document: then it is not the dispatcher's word but that of the server around
+    it, which says so to whoever was waiting when the dispatcher was stopped.
+    """
+    bare = response.headers.get("Content-Type", "").partition(";")[0].strip() != CONTENT_TYPE
+    return response.status_code in RETRIED_STATUSES or (response.status_code == 500 and bare)
 
 
 def problem_of(response: requests.Response) -> Problem:

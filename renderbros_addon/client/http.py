@@ -138,6 +138,10 @@ class DispatcherClient(Connection):
 
     # Blobs
 
+    def blob_size(self, sha256: str) -> int:
+        """See :func:`blobs.size_of`."""
+        return blobs.size_of(self, sha256)
+
     def upload(self, path: Path, sha256: str, size: int, progress: blobs.Progress | None = None) -> None:
         """See :func:`blobs.upload`."""
         blobs.upload(self, path, sha256, size, progress)

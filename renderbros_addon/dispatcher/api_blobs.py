@@ -148,10 +148,17 @@ async def _receive(
         except (ClientDisconnect, TimeoutError):
             await run_in_threadpool(upload.write, bytes(buffer))
             raise
+        except asyncio.CancelledError:
+            # The server is stopping, and waits for nothing that awaits. Its own answer would be a 500, which tells
+            # the client to give up; this one tells it to come back.
+            upload.write(buffer)
+            upload.close()
+            return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
         if not await run_in_threadpool(upload.finish):
             return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
     finally:
-        await run_in_threadpool(upload.close)
+        if not upload.closed:
+            await run_in_threadpool(upload.close)
     await run_in_threadpool(on_complete, sha256)
     log.debug("blob %s arrived, %d bytes", sha256, total)
     return Response(status_code=201, headers=_headers(sha256))

@@ -73,6 +73,7 @@ class PartialUpload:
         self._lock = threading.Lock()
         self._file: FileIO | None = None
         self._superseded = False
+        self._closed = False
         self._finishing = False
         self._heard = time.monotonic()
         self._digest = hashlib.sha256()
@@ -147,10 +148,15 @@ class PartialUpload:
         finally:
             self._lock.release()
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """Let go; what has arrived is kept."""
         with self._lock:
             self._close_file()
+            self._closed = True
         self._forget(self)
 
     def _check_mine(self) -> None:

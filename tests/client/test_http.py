@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import shutil
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,8 @@ def scripted() -> Scripted:
 
 
 @pytest.fixture
-def port(scripted: Scripted) -> Iterator[int]:
-    with serving(scripted.app) as port:
-        yield port
+def port(scripted: Scripted, mount: Callable[[FastAPI], int]) -> int:
+    return mount(scripted.app)
 
 
 @pytest.fixture
@@ -123,6 +123,25 @@ def test_what_will_not_pass_is_told_at_once(
     assert told.value.word == "word"
     assert str(told.value) == "a title: a detail"
     assert len(scripted.seen) == 1
+
+
+def test_a_dispatcher_that_stops_under_a_call_is_asked_again(scripted: Scripted) -> None:
+    port = free_port()
+    client = DispatcherClient(f"http://127.0.0.1:{port}", retry_for=20.0)
+    app, waiting, answers = FastAPI(), threading.Event(), []
+
+    @app.post("/{path:path}")
+    async def poll(path: str) -> None:
+        waiting.set()
+        await asyncio.sleep(60)
+
+    caller = threading.Thread(target=lambda: answers.append(client.renew("lease-1")))
+    with serving(app, port):
+        caller.start()
+        assert waiting.wait(10)
+    with serving(scripted.app, port):
+        caller.join(20)
+    assert answers == [RENEWAL]
 
 
 def test_retry_after_is_honoured(client: DispatcherClient, scripted: Scripted) -> None:
@@ -222,15 +241,15 @@ def test_an_answer_that_makes_no_sense(client: DispatcherClient) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b"\xff\xfe"])
-def test_errors_that_are_no_problem_documents(body: bytes) -> None:
+def test_errors_that_are_no_problem_documents(body: bytes, mount: Callable[[FastAPI], int]) -> None:
     app = FastAPI()
 
     @app.get("/{path:path}")
     def page(path: str) -> Response:
         return Response(body, 418, media_type="text/html")
 
-    with serving(app) as port, pytest.raises(DispatcherError) as told:
-        DispatcherClient(f"http://127.0.0.1:{port}").jobs()
+    with pytest.raises(DispatcherError) as told:
+        DispatcherClient(f"http://127.0.0.1:{mount(app)}").jobs()
     assert told.value.problem.status == 418
 
 
@@ -259,17 +278,17 @@ def test_the_environment_leads_nobody_astray(
     assert [token for _, _, token in scripted.seen] == [None, None]
 
 
-def test_netrc_is_not_sent_to_other_hosts_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_is_not_sent_to_other_hosts_either(
+    scripted: Scripted, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through a proxy, so that a name that is no loopback ends at our own server."""
-    scripted = Scripted()
     (tmp_path / ".netrc").write_text("default login someone password hidden\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with serving(scripted.app) as port:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        DispatcherClient("http://farm.invalid:8420", retry_for=0.0).renew("lease-1")
-        DispatcherClient("http://farm.invalid:8420", "mine", retry_for=0.0).renew("lease-1")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    DispatcherClient("http://farm.invalid:8420", retry_for=0.0).renew("lease-1")
+    DispatcherClient("http://farm.invalid:8420", "mine", retry_for=0.0).renew("lease-1")
     assert [token for _, _, token in scripted.seen] == [None, "Bearer mine"]
 
 

@@ -61,6 +61,10 @@ def _text(spec: Any, name: str) -> str:
         return ""  # From a header that nobody sane wrote: as good as absent.
 
 
+class _NotWritten(Exception):
+    """OpenImageIO's reason, for want of the name that people know the file by."""
+
+
 class ExrWriter:
     """An EXR being written: its parts in order, each from the top row down."""
 
@@ -91,9 +95,9 @@ class ExrWriter:
         with suppress(Exception):
             self._output.close()
 
-    def _error(self) -> ImageError:
+    def _error(self) -> _NotWritten:
         reason = oiio.geterror() if self._output is None else self._output.geterror()
-        return ImageError(f"{self._path.name} can't be written: {reason.strip() or 'no reason given'}")
+        return _NotWritten(reason.strip() or "no reason given")
 
 
 @contextmanager
@@ -109,8 +113,8 @@ def new_exr(out: Path, specs: Sequence[Any]) -> Iterator[ExrWriter]:
         _sync(temporary)
         temporary.replace(out)
         _sync_folder(out.parent)
-    except OSError as error:
-        raise ImageError(f"{out.name} can't be written: {error}") from error
+    except (OSError, _NotWritten) as error:
+        raise ImageError(f"{out.name} can't be written: {error}".replace(temporary.name, out.name)) from error
     finally:
         if writer is not None:
             writer.abandon()
@@ -119,13 +123,15 @@ def new_exr(out: Path, specs: Sequence[Any]) -> Iterator[ExrWriter]:
 
 def _verify(path: Path, specs: Sequence[Any]) -> None:
     """Read the headers and the last rows back: a full disk shows there, if nowhere before."""
-    with ImageFile(path) as file:
-        if len(file.parts) != len(specs):
-            raise ImageError(f"{path.name} has {len(file.parts)} parts of {len(specs)} after writing")
-        for part, spec in zip(file.parts, specs, strict=True):
-            if part.channels != tuple(spec.channelnames) or (part.width, part.height) != (spec.width, spec.height):
-                raise ImageError(f"part {part.index} of {path.name} is not what was written")
-            file.rows(part, part.height - 1, part.height)
+    try:
+        with ImageFile(path) as file:
+            written = [(part.channels, part.width, part.height) for part in file.parts]
+            if written != [(tuple(spec.channelnames), spec.width, spec.height) for spec in specs]:
+                raise _NotWritten("what was written is not what was asked for")
+            for part in file.parts:
+                file.rows(part, part.height - 1, part.height)
+    except ImageError as error:
+        raise _NotWritten(f"what was written can't be read back: {error}") from error
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,131 @@
+"""``/jobs``: the submitter's side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from ..protocol.base import Identifier
+from ..protocol.jobs import Frame, FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
+from . import jobs, tasks, views
+from .errors import NotFound, Unprocessable
+from .idempotency import Key, once
+from .problems import DOCUMENTED
+from .requests import IdempotencyKey, Service, answered, respond
+from .service import Dispatcher
+from .store import Tx
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED)
+
+
+@router.post("", status_code=201, response_model=JobView)
+def create_job(spec: JobSpec, service: Service, key: IdempotencyKey) -> Response:
+    """Create a job. It is queued once all blobs of its files are there."""
+    _check_size(spec, service.config.max_tasks)
+    told = {file.sha256: file.size for file in spec.scene.files}
+    present = {sha256: size for sha256 in told if (size := service.blobs.size(sha256)) is not None}
+    for sha256, size in present.items():
+        if size != told[sha256]:
+            raise Unprocessable(f"the file {sha256} has {size} bytes, not {told[sha256]}", word="wrong_size")
+
+    def create(tx: Tx) -> Response:
+        return respond(once(tx, key, lambda: answered(_view(service, tx, jobs.create(tx, spec, present)), 201)))
+
+    response = service.store.change(create)
+    # A blob that arrived between the look and the commit found no row that waited for it.
+    for sha256 in told.keys() - present.keys():
+        service.blob_arrived(sha256)
+    return response
+
+
+def _check_size(spec: JobSpec, most: int) -> None:
+    number = len(spec.frames) * len(tasks.regions(spec))
+    if number > most:
+        cut = f" in {spec.tiles} tiles" if spec.tiles else ""
+        raise Unprocessable(
+            f"{len(spec.frames)} frames{cut} make {number} tasks, and a job has at most {most}: "
+            "use fewer tiles, or split the frames into several jobs",
+            word="too_many_tasks",
+        )
+
+
+def _view(service: Dispatcher, tx: Tx, job_id: str) -> JobView:
+    return views.job_view(tx.conn, job_id, service.board, tx.now)
+
+
+def _change(service: Dispatcher, key: Key | None, job_id: str, change: Callable[[Tx], None]) -> Response:
+    def work(tx: Tx) -> Response:
+        def first_time() -> JobView:
+            change(tx)
+            return _view(service, tx, job_id)
+
+        return respond(once(tx, key, lambda: answered(first_time())))
+
+    return service.store.change(work)
+
+
+@router.get("")
+def list_jobs(service: Service) -> JobList:
+    """The newest jobs first."""
+    with service.store.read() as conn:
+        return JobList(jobs=views.job_views(conn, service.board, service.store.clock()))
+
+
+@router.get("/{job_id}")
+def get_job(job_id: Identifier, service: Service) -> JobView:
+    with service.store.read() as conn:
+        return views.job_view(conn, job_id, service.board, service.store.clock())
+
+
+@router.patch("/{job_id}", response_model=JobView)
+def change_job(job_id: Identifier, change: PriorityChange, service: Service, key: IdempotencyKey) -> Response:
+    return _change(service, key, job_id, lambda tx: jobs.set_priority(tx, job_id, change.priority))
+
+
+@router.post("/{job_id}/cancel", response_model=JobView)
+def cancel_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+    """End it; what is being rendered is stopped."""
+    return _change(service, key, job_id, lambda tx: jobs.cancel(tx, job_id))
+
+
+@router.post("/{job_id}/pause", response_model=JobView)
+def pause_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+    """Start no more tasks; what is being rendered goes on."""
+    return _change(service, key, job_id, lambda tx: jobs.pause(tx, job_id))
+
+
+@router.post("/{job_id}/resume", response_model=JobView)
+def resume_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+    return _change(service, key, job_id, lambda tx: jobs.resume(tx, job_id))
+
+
+@router.post("/{job_id}/retry", response_model=JobView)
+def retry_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+    """Open a failed or cancelled job again; what is rendered is kept."""
+    response = _change(service, key, job_id, lambda tx: jobs.retry(tx, job_id))
+    service.intake.recover()
+    return response
+
+
+@router.get("/{job_id}/frames")
+def list_frames(job_id: Identifier, service: Service) -> FrameList:
+    with service.store.read() as conn:
+        return FrameList(frames=views.frame_views(conn, job_id))
+
+
+@router.get("/{job_id}/frames/{frame}")
+def get_frame(job_id: Identifier, frame: Frame, service: Service) -> FrameView:
+    with service.store.read() as conn:
+        found = views.frame_views(conn, job_id, only=frame)
+    if not found:
+        raise NotFound(f"job {job_id} has no frame {frame}", word="unknown_frame")
+    return found[0]
+
+
+@router.get("/{job_id}/log")
+def get_log(job_id: Identifier, service: Service, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0) -> JobLog:
+    """Its history after entry ``after``; ask again after the last one until nothing comes."""
+    with service.store.read() as conn:
+        return views.job_log(conn, job_id, after)

@@ -1,0 +1,113 @@
+"""``/leases``: how workers get tasks and give back what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ..protocol.base import Identifier
+from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
+from ..protocol.results import Failure, TaskResult
+from . import failures, leases, results, scheduler, workers
+from .errors import Conflict
+from .idempotency import Answer, Key, once
+from .problems import DOCUMENTED
+from .requests import CallingWorker, IdempotencyKey, Service, answered, respond
+from .service import Dispatcher
+from .store import Tx
+
+router = APIRouter(prefix="/leases", tags=["leases"], responses=DOCUMENTED)
+
+MAX_WAIT = 30.0
+"""Seconds that a request for leases waits at most; less than what counts as a worker's silence."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks of a waiting request that nothing woke: another dispatcher may have made the work."""
+
+_NONE = LeaseBatch(leases=())
+
+
+@router.post("", response_model=LeaseBatch)
+async def lease(
+    request: Request,
+    wanted: LeaseRequest,
+    service: Service,
+    worker: CallingWorker,
+    key: IdempotencyKey,
+    wait: Annotated[float, Query(ge=0, le=3600, allow_inf_nan=False)] = 0.0,
+) -> Response:
+    """Ask for tasks, waiting up to ``wait`` (at most 30) seconds for some. An empty batch if there are none."""
+    deadline = time.monotonic() + min(wait, MAX_WAIT)
+    again = False
+    with service.hub.waiting(worker.id) as woken:
+        while True:
+            woken.clear()
+            # Nobody may be there any more to take what is leased now; it would lie idle until it expires.
+            if await request.is_disconnected():
+                return respond(answered(_NONE))
+            answer = await run_in_threadpool(_grant, service, worker.id, wanted, key, again)
+            left = deadline - time.monotonic()
+            if answer is not None:
+                return respond(answer)
+            if left <= 0 or service.hub.stopping:
+                return respond(answered(_NONE))
+            again = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), min(left, LOOK_EVERY))
+
+
+def _grant(service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None, again: bool) -> Answer | None:
+    """Leases, or the answer that the same request got before; None if there are none."""
+    if again or key is None:
+        # Waiting costs no write.
+        with service.store.read() as conn:
+            if not scheduler.has_work(conn, workers.load(conn, worker_id), service.store.clock()):
+                return None
+
+    def work(tx: Tx) -> Answer | None:
+        def first_time() -> Answer:
+            granted = scheduler.grant(tx, worker_id, wanted, service.config.lease_seconds)
+            return answered(LeaseBatch(leases=tuple(granted)))
+
+        answer = once(tx, key, first_time, keep=lambda answer: answer != answered(_NONE))
+        return None if answer == answered(_NONE) else answer
+
+    return service.store.change(work)
+
+
+@router.post("/{lease_id}/renew")
+def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: CallingWorker) -> Renewal:
+    """Keep a lease, and tell how far its task is. ``cancel`` in the answer: the lease is over, stop."""
+    seconds = service.config.lease_seconds
+    kept = service.store.change(lambda tx: leases.renew(tx, lease_id, worker.id, seconds))
+    if kept and told.progress is not None:
+        service.note_progress(lease_id, worker.id, told.progress)
+    return Renewal(seconds=seconds if kept else 0.0, cancel=not kept, pause=worker.pause_requested)
+
+
+@router.post("/{lease_id}/result")
+def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
+    """Hand in a result whose blob is uploaded. It is looked at later; the worker can go on."""
+    size = service.blobs.size(given.output.sha256)
+    if size is None:
+        raise Conflict(
+            f"there is no blob {given.output.sha256}: upload it, then send the result again", word="missing_blob"
+        )
+    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given))
+
+
+@router.post("/{lease_id}/failure", status_code=204)
+def failure(lease_id: Identifier, told: Failure, service: Service, worker: CallingWorker) -> None:
+    """Give a task up, and say why."""
+    service.store.change(lambda tx: failures.report(tx, lease_id, worker.id, told))
+
+
+@router.delete("/{lease_id}", status_code=204)
+def release(lease_id: Identifier, service: Service, worker: CallingWorker) -> None:
+    """Hand a task back unrendered, unblamed."""
+    service.store.change(lambda tx: failures.release(tx, lease_id, worker.id))

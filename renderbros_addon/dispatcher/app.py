@@ -1,0 +1,66 @@
+"""The ASGI application: routes, limits and errors around one dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ..protocol.base import API_PREFIX
+from . import api_events, api_health, api_jobs, api_leases, api_workers, problems
+from .api_blobs import blobs_router
+from .config import DispatcherConfig
+from .limits import Limits
+from .service import Dispatcher
+from .store import Clock, utc_now
+
+
+def create_app(config: DispatcherConfig, *, clock: Clock = utc_now) -> FastAPI:
+    """An application that starts its dispatcher when the server starts, and stops it with the server.
+
+    The data folder is locked from here on. ConfigurationError as in ``DispatcherConfig.check``, and if the folder, the
+    database or the blob store can't be used.
+    """
+    return app_around(Dispatcher(config, clock))
+
+
+def app_around(dispatcher: Dispatcher) -> FastAPI:
+    """The application for a dispatcher, started or not."""
+    config = dispatcher.config
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        dispatcher.hub.open()
+        await run_in_threadpool(dispatcher.start)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(dispatcher.close)
+            dispatcher.hub.close()
+
+    app = FastAPI(
+        title="RenderBros dispatcher",
+        version="1",
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere; the description itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.dispatcher = dispatcher
+    problems.install(app)
+    app.include_router(blobs_router(dispatcher.blobs, dispatcher.blob_arrived), prefix=API_PREFIX)
+    for part in (api_jobs, api_leases, api_workers, api_events):
+        app.include_router(part.router, prefix=API_PREFIX)
+    app.include_router(api_health.router)
+
+    @app.middleware("http")
+    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        route = getattr(request.scope.get("route"), "path", "none")
+        dispatcher.metrics.request(request.method, route, response.status_code)
+        return response
+
+    app.add_middleware(Limits, max_json=config.max_json_bytes, blobs=f"{API_PREFIX}/blobs/", loopback=config.loopback)
+    return app

@@ -1,0 +1,173 @@
+"""What a failure leads to: its kind decides.
+
+``scene`` fails the job at once. ``worker`` sends the task to another worker. ``transient`` lets the same worker try
+again after a growing pause.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from ..protocol.results import Failure
+from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
+from . import jobs, leases, scheduler, tasks, workers
+from .store import Tx
+from .tables import AnyRow, blocks, failures
+from .tables import workers as workers_table
+
+DISTINCT_WORKERS = 3
+"""Workers that must have failed a task before it is given up; with no one else to ask, so many attempts in all."""
+
+STRIKES = 3
+"""Failures of one worker on a job after which it gets no more of its tasks."""
+
+TRANSIENT_LIMIT = 10
+"""Transient failures of a task that are free; each further one counts as the worker's."""
+
+BACKOFF_MAX = 60.0
+"""Seconds; the pauses before are 1, 2, 4, ..."""
+
+EXPIRED = Failure(
+    kind=FailureKind.TRANSIENT,
+    code=FailureCode.NETWORK,
+    message="The worker fell silent: its lease was not renewed in time.",
+)
+
+
+def report(tx: Tx, lease_id: str, worker_id: str, failure: Failure) -> None:
+    """A worker gives a task up. About a lease that is over nobody cares any more."""
+    lease = leases.load(tx.conn, lease_id)
+    if lease is None or lease.worker_id != worker_id or lease.status != LeaseStatus.HELD:
+        return
+    jobs.lock(tx, lease.job_id)
+    leases.end(tx, lease, LeaseStatus.FAILED)
+    task = tasks.load(tx.conn, lease.task_id)
+    settle(tx, task, TaskStatus.LEASED, worker_id, lease_id, failure)
+
+
+def expire(tx: Tx, lease_id: str) -> None:
+    """Take a task back from a worker that fell silent."""
+    lease = leases.load(tx.conn, lease_id)
+    if lease is None or lease.status != LeaseStatus.HELD:
+        return
+    jobs.lock(tx, lease.job_id)
+    lease = leases.load(tx.conn, lease_id)
+    if lease is None or lease.status != LeaseStatus.HELD or lease.expires_at > tx.now:
+        return
+    leases.end_all(tx, [lease], LeaseStatus.EXPIRED, "its worker fell silent")
+    task = tasks.load(tx.conn, lease.task_id)
+    settle(tx, task, TaskStatus.LEASED, lease.worker_id, lease_id, EXPIRED)
+
+
+def release(tx: Tx, lease_id: str, worker_id: str) -> None:
+    """A worker hands a task back, unblamed."""
+    lease = leases.load(tx.conn, lease_id)
+    if lease is None or lease.worker_id != worker_id or lease.status != LeaseStatus.HELD:
+        return
+    jobs.lock(tx, lease.job_id)
+    leases.end(tx, lease, LeaseStatus.RELEASED)
+    task = tasks.load(tx.conn, lease.task_id)
+    tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", worker_id=worker_id, because="released")
+
+
+def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: str, failure: Failure) -> None:
+    """Decide about ``task``, which is in ``status`` and whose lease is over. Its job is locked by the caller."""
+    kind = failure.kind
+    earlier = _transient_failures(tx, task.id)
+    if kind is FailureKind.TRANSIENT and earlier >= TRANSIENT_LIMIT:
+        kind = FailureKind.WORKER
+    tx.conn.execute(
+        insert(failures).values(
+            job_id=task.job_id,
+            task_id=task.id,
+            worker_id=worker_id,
+            lease_id=lease_id,
+            kind=kind,
+            code=failure.code,
+            message=failure.message,
+            log_tail=failure.log_tail,
+            at=tx.now,
+            counted=True,
+        )
+    )
+    tx.emit(
+        "task.failure",
+        job_id=task.job_id,
+        task_id=task.id,
+        worker_id=worker_id,
+        frame=task.frame,
+        kind=kind,
+        code=failure.code,
+        message=failure.message,
+        log_tail=failure.log_tail,
+    )
+    if kind is FailureKind.SCENE:
+        tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
+        jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)
+    elif kind is FailureKind.TRANSIENT:
+        pause = 0.0 if failure is EXPIRED else min(BACKOFF_MAX, 2.0**earlier)
+        again = {"not_before": tx.now + timedelta(seconds=pause), "result_id": None}
+        tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=failure.code, pause=pause)
+    else:
+        _blame(tx, task, status, worker_id, failure)
+
+
+def _transient_failures(tx: Tx, task_id: str) -> int:
+    return tx.conn.execute(
+        select(func.count()).where(
+            failures.c.task_id == task_id, failures.c.kind == FailureKind.TRANSIENT, failures.c.counted
+        )
+    ).scalar_one()
+
+
+def _blame(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Failure) -> None:
+    tx.conn.execute(
+        update(workers_table)
+        .where(workers_table.c.id == worker_id)
+        .values(tasks_failed=workers_table.c.tasks_failed + 1)
+    )
+    if _given_up(tx, task):
+        tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id, message=failure.message)
+    else:
+        again = {"not_before": None, "result_id": None}
+        tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=failure.code)
+    _block_if_due(tx, task.job_id, worker_id)
+    jobs.settle(tx, task.job_id)
+
+
+def _given_up(tx: Tx, task: AnyRow) -> bool:
+    failers = (
+        tx.conn.execute(
+            select(failures.c.worker_id).where(
+                failures.c.task_id == task.id, failures.c.kind == FailureKind.WORKER, failures.c.counted
+            )
+        )
+        .scalars()
+        .all()
+    )
+    if len(set(failers)) >= DISTINCT_WORKERS:
+        return True
+    return len(failers) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failers)
+
+
+def fit_for(tx: Tx, job_id: str) -> frozenset[str]:
+    """Ids of the online workers that can and may render a job."""
+    job = jobs.load(tx.conn, job_id)
+    return scheduler.unblocked_fitting(job, workers.online(tx.conn), scheduler.blocked_pairs(tx.conn, [job_id]))
+
+
+def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:
+    strikes = tx.conn.execute(
+        select(func.count()).where(
+            failures.c.job_id == job_id,
+            failures.c.worker_id == worker_id,
+            failures.c.kind == FailureKind.WORKER,
+            failures.c.counted,
+        )
+    ).scalar_one()
+    blocked = (job_id, worker_id) in scheduler.blocked_pairs(tx.conn, [job_id])
+    if strikes >= STRIKES and not blocked:
+        tx.conn.execute(insert(blocks).values(job_id=job_id, worker_id=worker_id, at=tx.now))
+        tx.emit("worker.blocked", job_id=job_id, worker_id=worker_id, failures=strikes)

@@ -1,0 +1,238 @@
+"""What the dispatcher does by itself once results are in: judge them, assemble frames, tidy up.
+
+Each step looks up where things stand, does the next thing, and may be taken again: after a crash, or by another
+dispatcher on the same database. So whatever is found unfinished is simply taken up.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..imaging.checker import ImageChecker
+from ..imaging.errors import ImageError
+from ..imaging.level0 import level0_problems
+from ..protocol.jobs import LogEntry, SceneSpec
+from ..protocol.results import Output
+from ..protocol.states import FailureCode, JobStatus
+from . import frames, jobs, results, tasks
+from .blobs import BlobCorrupt, BlobStore
+from .store import Store, Tx
+from .tables import AnyRow
+
+log = logging.getLogger("renderbros.dispatcher")
+
+ASSEMBLY_ATTEMPTS = 3
+"""How often a frame's tiles are put together before the job is given up."""
+
+Step = tuple[str, str, int]
+"""("result", "", its row id) or ("frame", job's id, frame)."""
+
+
+class Intake:
+    """Threads that take steps. ``checkers`` makes the decoder of each thread, a limited process of its own."""
+
+    def __init__(
+        self, store: Store, blobs: BlobStore, scratch: Path, checker: Callable[[], ImageChecker], threads: int
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._scratch = scratch
+        self._make_checker = checker
+        self._steps: queue.Queue[Step | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._known: set[Step] = set()
+        self._threads = [threading.Thread(target=self._work, name=f"intake-{i}", daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        """Take up what an earlier run left, and whatever comes."""
+        self._store.listen(self._hear)
+        self.recover()
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop after the steps at hand; what is queued is taken up at the next start."""
+        for _ in self._threads:
+            self._steps.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout)
+
+    def recover(self) -> None:
+        """Take up every unfinished step that the database knows of."""
+        with self._store.read() as conn:
+            found: list[Step] = [("result", "", result_id) for result_id in results.pending(conn)]
+            for row in frames.unsettled(conn):
+                if row.state == frames.FrameState.DONE or not JobStatus(row.job_status).ended:
+                    found.append(("frame", row.job_id, row.frame))
+        for step in found:
+            self._add(step)
+
+    def _hear(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            if entry.event in ("task.submitted", "result.late") and isinstance(entry.detail.get("result_id"), int):
+                self._add(("result", "", int(str(entry.detail["result_id"]))))
+            elif entry.event in ("frame.ready", "frame.done") and entry.job_id:
+                self._add(("frame", entry.job_id, int(str(entry.detail["frame"]))))
+
+    def _add(self, step: Step) -> None:
+        with self._lock:
+            if step in self._known:
+                return
+            self._known.add(step)
+        self._steps.put(step)
+
+    def _work(self) -> None:
+        checker = self._make_checker()
+        try:
+            while (step := self._steps.get()) is not None:
+                # Forgotten before it is taken: what comes in meanwhile is not to be missed.
+                with self._lock:
+                    self._known.discard(step)
+                try:
+                    if step[0] == "result":
+                        self._judge(checker, step[2])
+                    else:
+                        self._advance(checker, step[1], step[2])
+                except Exception:
+                    # Storage out of reach, disk full: the step stays in the database and is taken up by the sweeper.
+                    log.exception("a step of the intake failed and will be tried again: %s", step)
+        finally:
+            checker.close()
+
+    # Results
+
+    def _judge(self, checker: ImageChecker, result_id: int) -> None:
+        with self._store.read() as conn:
+            result = results.load(conn, result_id)
+            if result.status != results.ResultStatus.PENDING:
+                return
+            task = tasks.load(conn, result.task_id)
+            spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
+            siblings = results.channels_of_other_tiles(conn, task) if task.linear else None
+        about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
+        with self._folder() as folder:
+            image = folder / "result"
+            try:
+                self._blobs.local_copy(result.sha256, image)
+            except (FileNotFoundError, BlobCorrupt) as error:
+                gone = f"its file is gone: {error}"
+                self._store.change(lambda tx: results.reject(tx, result_id, gone, blame=False))
+                log.warning("result rejected: %s", gone, extra=about)
+                return
+            problem, output = self._look(checker, image, result.output, spec.scene, task, siblings)
+        if output is None:
+            self._store.change(lambda tx: results.reject(tx, result_id, problem))
+            log.warning("result rejected: %s", problem, extra=about)
+        else:
+            found = output
+            self._store.change(lambda tx: results.accept(tx, result_id, found))
+            log.info("result of frame %d accepted", result.frame, extra=about)
+
+    @staticmethod
+    def _look(
+        checker: ImageChecker,
+        image: Path,
+        claimed_text: str,
+        scene: SceneSpec,
+        task: AnyRow,
+        siblings: Sequence[str] | None,
+    ) -> tuple[str, Output | None]:
+        """Level 0: what is wrong with an image, or else what it is."""
+        claimed = Output.model_validate_json(claimed_text)
+        try:
+            found = checker.inspect(image)
+        except ImageError as error:
+            return f"The image can't be used: {error}", None
+        problems = [
+            f"its {what} is not the one the worker told"
+            for what in ("sha256", "size", "pixel_digest")
+            if getattr(found, what) != getattr(claimed, what)
+        ]
+        problems += level0_problems(found, scene, tasks.region_of(task), task.linear)
+        if siblings is not None and sorted(siblings) != sorted(found.channels):
+            problems.append("its channels differ from those of the frame's other tiles")
+        return "; ".join(problems), None if problems else found
+
+    # Frames
+
+    def _advance(self, checker: ImageChecker, job_id: str, frame: int) -> None:
+        with self._store.read() as conn:
+            state = frames.load(conn, job_id, frame).state
+            ended = JobStatus(jobs.load(conn, job_id).status).ended
+        if state == frames.FrameState.READY and not ended:
+            self._assemble(checker, job_id, frame)
+        elif state == frames.FrameState.DONE:
+            self._tidy(job_id, frame)
+
+    def _assemble(self, checker: ImageChecker, job_id: str, frame: int) -> None:
+        with self._store.read() as conn:
+            spec = jobs.parse_spec(jobs.load(conn, job_id).spec)
+            tiles = frames.tiles(conn, job_id, frame)
+        with self._folder() as folder:
+            out = folder / "assembled.exr"
+            try:
+                pieces = [
+                    (tasks.region_of(tile), self._blobs.local_copy(tile.sha256, folder / f"{i}.exr"))
+                    for i, tile in enumerate(tiles)
+                ]
+                output = checker.assemble(pieces, spec.scene.width, spec.scene.height, out)
+            except (ImageError, FileNotFoundError, BlobCorrupt) as error:
+                self._assembly_failed(job_id, frame, str(error))
+                return
+            before = self._store.change(lambda tx: frames.announce_assembled(tx, job_id, frame, output.sha256))
+            if before is not None:
+                self._delete_spare(before)
+            self._blobs.put_file(out, output.sha256)
+        if not self._store.change(lambda tx: _assembled(tx, job_id, frame, output)):
+            self._delete_spare(output.sha256)
+            return
+        log.info("frame %d assembled from %d tiles", frame, len(tiles), extra={"job": job_id})
+
+    def _assembly_failed(self, job_id: str, frame: int, problem: str) -> None:
+        log.error("frame %d can't be assembled: %s", frame, problem, extra={"job": job_id})
+
+        def change(tx: Tx) -> None:
+            job = jobs.lock(tx, job_id)
+            if not JobStatus(job.status).ended and frames.attempt_failed(tx, job_id, frame) >= ASSEMBLY_ATTEMPTS:
+                message = f"The tiles of frame {frame} can't be put together: {problem}"
+                jobs.fail(tx, job, FailureCode.BAD_OUTPUT, message)
+
+        self._store.change(change)
+
+    def _tidy(self, job_id: str, frame: int) -> None:
+        with self._store.read() as conn:
+            spare = frames.spare_blobs(conn, job_id, frame)
+        for sha256 in spare:
+            self._blobs.delete(sha256)
+        self._store.change(lambda tx: frames.settle(tx, job_id, frame))
+
+    def _delete_spare(self, sha256: str) -> None:
+        with self._store.read() as conn:
+            needed = frames.is_needed(conn, sha256)
+        if not needed:
+            self._blobs.delete(sha256)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix="intake-", dir=self._scratch))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _assembled(tx: Tx, job_id: str, frame: int, output: Output) -> bool:
+    job = jobs.lock(tx, job_id)
+    if JobStatus(job.status).ended:
+        return True  # cancelled meanwhile; the row knows of the blob, and goes on from there if the job is tried again
+    kept = frames.assembled(tx, job, jobs.parse_spec(job.spec), frame, output)
+    jobs.settle(tx, job_id)
+    return kept

@@ -1,0 +1,267 @@
+"""The job's state machine: who may change a job's status, from what to what.
+
+uploading -> queued -> active <-> paused -> finishing -> completed | failed | cancelled
+failed, cancelled -> queued (retry)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from ..protocol.jobs import JobSpec
+from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
+from . import frames, leases, tasks
+from .errors import Conflict, LostRace, NotFound
+from .store import Tx, new_id
+from .tables import AnyRow, blocks, failures, job_blobs, jobs
+from .tables import frames as frames_table
+from .tables import tasks as tasks_table
+
+_S = JobStatus
+
+ALLOWED: Mapping[JobStatus, frozenset[JobStatus]] = {
+    _S.UPLOADING: frozenset({_S.QUEUED, _S.FAILED, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.ACTIVE, _S.PAUSED, _S.FAILED, _S.CANCELLED, _S.FINISHING, _S.COMPLETED}),
+    _S.ACTIVE: frozenset({_S.PAUSED, _S.FINISHING, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.PAUSED: frozenset({_S.QUEUED, _S.ACTIVE, _S.FINISHING, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.FINISHING: frozenset({_S.PAUSED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.COMPLETED: frozenset(),
+    _S.FAILED: frozenset({_S.UPLOADING, _S.QUEUED}),
+    _S.CANCELLED: frozenset({_S.UPLOADING, _S.QUEUED}),
+}
+"""A paused job completes if the tasks that were running were its last. A queued one may go straight on after a retry
+that found everything rendered, or by a late result."""
+
+WORKABLE = (_S.QUEUED, _S.ACTIVE, _S.FINISHING)
+"""What the scheduler gives tasks of."""
+
+OPEN = (_S.UPLOADING, *WORKABLE, _S.PAUSED)
+
+FAILED_SHARE = 0.1
+"""Share of failed tasks from which on a job is given up (Flamenco's figure)."""
+
+
+@lru_cache(maxsize=64)
+def parse_spec(text: str) -> JobSpec:
+    """The spec as kept in a job's row; parsed again and again otherwise, and large ones take their time."""
+    return JobSpec.model_validate_json(text)
+
+
+def load(conn: Connection, job_id: str) -> AnyRow:
+    """A job's row; NotFound if there is none."""
+    row = conn.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", word="unknown_job")
+    return row
+
+
+def lock(tx: Tx, job_id: str) -> AnyRow:
+    """A job's row, held until the commit.
+
+    Every change to a job's tasks takes this lock first, so that two of them never wait for each other's rows.
+    (SQLite has one writer anyway and ignores FOR UPDATE.)
+    """
+    row = tx.conn.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", word="unknown_job")
+    return row
+
+
+def _move(tx: Tx, job: AnyRow, new: JobStatus, event: str, values: Mapping[str, Any], **detail: Any) -> None:
+    old = JobStatus(job.status)
+    if new not in ALLOWED[old]:
+        raise Conflict(f"job {job.id} is {old}, so it can't become {new}")
+    moved = tx.conn.execute(update(jobs).where(jobs.c.id == job.id, jobs.c.status == old).values(status=new, **values))
+    if moved.rowcount != 1:
+        raise LostRace(f"job {job.id} is no longer {old}")
+    tx.emit(event, job_id=job.id, old=old, status=new, **detail)
+
+
+def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
+    """A new job, uploading; ``present`` maps the digests of blobs that are there to their sizes. Returns its id."""
+    job_id = new_id()
+    scene = spec.scene
+    tx.conn.execute(
+        insert(jobs).values(
+            id=job_id,
+            name=spec.name,
+            status=_S.UPLOADING,
+            priority=spec.priority,
+            spec=spec.model_dump_json(),
+            series=" ".join(scene.series),
+            engine=scene.engine,
+            device=scene.device,
+            created_at=tx.now,
+        )
+    )
+    sizes = {file.sha256: file.size for file in scene.files}
+    tx.conn.execute(
+        insert(job_blobs),
+        [
+            {"job_id": job_id, "sha256": sha256, "size": size, "present": sha256 in present}
+            for sha256, size in sizes.items()
+        ],
+    )
+    tx.emit("job.created", job_id=job_id, name=spec.name, frames=len(spec.frames))
+    queue_if_whole(tx, job_id)
+    return job_id
+
+
+def missing_blobs(conn: Connection, job_id: str) -> tuple[str, ...]:
+    rows = conn.execute(
+        select(job_blobs.c.sha256)
+        .where(job_blobs.c.job_id == job_id, job_blobs.c.present.is_(False))
+        .order_by(job_blobs.c.sha256)
+    )
+    return tuple(rows.scalars())
+
+
+def blob_arrived(tx: Tx, sha256: str, size: int) -> None:
+    """Note a blob, and queue the jobs for which it was the last."""
+    waiting = tx.conn.execute(
+        select(job_blobs.c.job_id, job_blobs.c.size)
+        .join(jobs, jobs.c.id == job_blobs.c.job_id)
+        .where(job_blobs.c.sha256 == sha256, job_blobs.c.present.is_(False))
+        .order_by(job_blobs.c.job_id)
+    ).all()
+    for row in waiting:
+        job = lock(tx, row.job_id)
+        if row.size != size and not JobStatus(job.status).ended:
+            fail(
+                tx, job, FailureCode.BAD_SETTING, f"the file {sha256} has {size} bytes, not {row.size} as the job says"
+            )
+            continue
+        tx.conn.execute(
+            update(job_blobs).where(job_blobs.c.job_id == row.job_id, job_blobs.c.sha256 == sha256).values(present=True)
+        )
+        queue_if_whole(tx, row.job_id)
+
+
+def queue_if_whole(tx: Tx, job_id: str) -> None:
+    """Make the tasks of an uploading job whose blobs are all there, and queue it."""
+    job = lock(tx, job_id)
+    if job.status != _S.UPLOADING or missing_blobs(tx.conn, job_id):
+        return
+    spec = parse_spec(job.spec)
+    number = tasks.create_all(tx, job_id, spec)
+    frames.create_all(tx, job_id, spec)
+    _move(tx, job, _S.QUEUED, "job.queued", {}, tasks=number)
+
+
+def activate(tx: Tx, job: AnyRow) -> None:
+    """Its first task is leased."""
+    if job.status == _S.QUEUED:
+        _move(tx, job, _S.ACTIVE, "job.active", {})
+
+
+def pause(tx: Tx, job_id: str) -> None:
+    """Give out no more tasks; those that are being rendered go on. A paused job stays so."""
+    job = lock(tx, job_id)
+    if job.status != _S.PAUSED:
+        _move(tx, job, _S.PAUSED, "job.paused", {})
+
+
+def resume(tx: Tx, job_id: str) -> None:
+    """Undo a pause; a job that isn't paused but open stays as it is."""
+    job = lock(tx, job_id)
+    if job.status in WORKABLE:
+        return
+    if job.status != _S.PAUSED:
+        raise Conflict(f"job {job_id} is {job.status}, not paused")
+    begun = tasks.any_in(tx.conn, job_id, [s for s in TaskStatus if s is not TaskStatus.QUEUED])
+    rendering = tasks.any_in(tx.conn, job_id, tasks.OPEN, TaskKind.RENDER)
+    _move(tx, job, (_S.ACTIVE if rendering else _S.FINISHING) if begun else _S.QUEUED, "job.resumed", {})
+
+
+def cancel(tx: Tx, job_id: str) -> None:
+    """End a job; its leases are revoked. A cancelled job stays so."""
+    job = lock(tx, job_id)
+    if job.status == _S.CANCELLED:
+        return
+    _end(tx, job, _S.CANCELLED, "job.cancelled", {})
+
+
+def fail(tx: Tx, job: AnyRow, code: FailureCode, message: str) -> None:
+    """Give a job up, for a reason that its submitter will read."""
+    _end(tx, job, _S.FAILED, "job.failed", {"reason_code": code, "reason_message": message}, code=code, reason=message)
+
+
+def _end(tx: Tx, job: AnyRow, status: JobStatus, event: str, values: Mapping[str, Any], **detail: Any) -> None:
+    _move(tx, job, status, event, {"ended_at": tx.now, "blocked_since": None, **values}, **detail)
+    # Tasks before leases: the scheduler writes the lease after the task, so by then its lease is there to be seen.
+    tasks.move_all(tx, job.id, tasks.OPEN, TaskStatus.CANCELLED)
+    leases.end_all(tx, leases.held_of_job(tx.conn, job.id), LeaseStatus.REVOKED, event)
+
+
+def retry(tx: Tx, job_id: str) -> None:
+    """Open a failed or cancelled job again: what is rendered is kept, past failures count no more."""
+    job = lock(tx, job_id)
+    values = {"ended_at": None, "reason_code": None, "reason_message": None, "blocked_since": None}
+    if job.status not in (_S.FAILED, _S.CANCELLED):
+        raise Conflict(f"job {job_id} is {job.status}: only a failed or cancelled job can be tried again")
+    if not tasks.any_in(tx.conn, job_id, list(TaskStatus)):
+        _move(tx, job, _S.UPLOADING, "job.retried", values)
+        queue_if_whole(tx, job_id)
+        return
+    tx.conn.execute(update(failures).where(failures.c.job_id == job_id).values(counted=False))
+    tx.conn.execute(delete(blocks).where(blocks.c.job_id == job_id))
+    tx.conn.execute(
+        update(frames_table).where(frames_table.c.job_id == job_id, frames_table.c.attempts > 0).values(attempts=0)
+    )
+    again = tasks.move_all(tx, job_id, (TaskStatus.FAILED, TaskStatus.CANCELLED), TaskStatus.QUEUED)
+    _move(tx, job, _S.QUEUED, "job.retried", values, tasks=again)
+    settle(tx, job_id)
+
+
+def set_priority(tx: Tx, job_id: str, priority: int) -> None:
+    job = lock(tx, job_id)
+    if job.priority != priority:
+        tx.conn.execute(update(jobs).where(jobs.c.id == job_id).values(priority=priority))
+        tx.emit("job.priority", job_id=job_id, old=job.priority, priority=priority)
+
+
+def settle(tx: Tx, job_id: str) -> None:
+    """Move a job on as far as its tasks and frames have come. To be called after each that ended."""
+    job = lock(tx, job_id)
+    if job.status not in (*WORKABLE, _S.PAUSED):
+        return
+    failed, total = _failed_and_total(tx, job_id)
+    still_open = tasks.any_in(tx.conn, job_id, tasks.OPEN)
+    unfinished = frames.any_unfinished(tx.conn, job_id)
+    if failed and (failed >= FAILED_SHARE * total or not still_open):
+        fail(tx, job, *_why(tx, job_id, failed, total))
+    elif not still_open and not unfinished:
+        _move(tx, job, _S.COMPLETED, "job.completed", {"ended_at": tx.now, "blocked_since": None})
+    elif job.status in (_S.QUEUED, _S.ACTIVE) and not tasks.any_in(tx.conn, job_id, tasks.OPEN, TaskKind.RENDER):
+        _move(tx, job, _S.FINISHING, "job.finishing", {})
+
+
+def _failed_and_total(tx: Tx, job_id: str) -> tuple[int, int]:
+    failed = tx.conn.execute(
+        select(func.count()).where(tasks_table.c.job_id == job_id, tasks_table.c.status == TaskStatus.FAILED)
+    ).scalar_one()
+    # Counting all tasks of a large job takes milliseconds: only where it matters.
+    total = tx.conn.execute(select(func.count()).where(tasks_table.c.job_id == job_id)).scalar_one() if failed else 0
+    return failed, total
+
+
+def _why(tx: Tx, job_id: str, failed: int, total: int) -> tuple[FailureCode, str]:
+    last = last_failure(tx.conn, job_id)
+    if last is None:
+        return FailureCode.RENDER_ERROR, f"{failed} of {total} tasks failed"
+    return last[0], f"{failed} of {total} tasks failed again and again, the last with: {last[1]}"
+
+
+def last_failure(conn: Connection, job_id: str) -> tuple[FailureCode, str] | None:
+    """Code and message of the latest failure that was a worker's."""
+    row = conn.execute(
+        select(failures.c.code, failures.c.message)
+        .where(failures.c.job_id == job_id, failures.c.counted, failures.c.kind == FailureKind.WORKER)
+        .order_by(failures.c.id.desc())
+        .limit(1)
+    ).first()
+    return (FailureCode(row.code), row.message) if row else None

@@ -1,0 +1,113 @@
+"""The lease's state machine: ``held``, and then one end: returned, failed, released, expired or revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ..protocol.states import LeaseStatus, TaskStatus
+from . import tasks
+from .errors import LostRace
+from .store import Tx, new_id
+from .tables import AnyRow, leases
+
+
+def grant(tx: Tx, task: AnyRow, worker_id: str, seconds: float) -> str:
+    """Put a queued task into a worker's hands; LostRace if it isn't queued any more. Returns the lease's id."""
+    lease_id = new_id()
+    tasks.move(tx, task, TaskStatus.QUEUED, TaskStatus.LEASED, "task.leased", worker_id=worker_id, lease_id=lease_id)
+    tx.conn.execute(
+        insert(leases).values(
+            id=lease_id,
+            task_id=task.id,
+            job_id=task.job_id,
+            worker_id=worker_id,
+            status=LeaseStatus.HELD,
+            created_at=tx.now,
+            expires_at=tx.now + timedelta(seconds=seconds),
+        )
+    )
+    return lease_id
+
+
+def load(conn: Connection, lease_id: str) -> AnyRow | None:
+    return conn.execute(select(leases).where(leases.c.id == lease_id)).first()
+
+
+def renew(tx: Tx, lease_id: str, worker_id: str, seconds: float) -> bool:
+    """Move the expiry away; False if the lease is over, unknown or another's."""
+    renewed = tx.conn.execute(
+        update(leases)
+        .where(leases.c.id == lease_id, leases.c.worker_id == worker_id, leases.c.status == LeaseStatus.HELD)
+        .values(expires_at=tx.now + timedelta(seconds=seconds))
+    )
+    return renewed.rowcount == 1
+
+
+def end(tx: Tx, lease: AnyRow, status: LeaseStatus) -> None:
+    """End a held lease; LostRace if it is over. What becomes of its task is the caller's business."""
+    if status is LeaseStatus.HELD:
+        raise ValueError("held is not an end")
+    ended = tx.conn.execute(
+        update(leases)
+        .where(leases.c.id == lease.id, leases.c.status == LeaseStatus.HELD)
+        .values(status=status, ended_at=tx.now)
+    )
+    if ended.rowcount != 1:
+        raise LostRace(f"lease {lease.id} is over")
+
+
+def end_all(tx: Tx, held: Sequence[AnyRow], status: LeaseStatus, because: str) -> None:
+    """End leases, and tell their workers to stop."""
+    for lease in held:
+        end(tx, lease, status)
+        tx.emit(
+            f"lease.{status}",
+            job_id=lease.job_id,
+            task_id=lease.task_id,
+            worker_id=lease.worker_id,
+            lease_id=lease.id,
+            because=because,
+        )
+
+
+def held_of_job(conn: Connection, job_id: str) -> Sequence[AnyRow]:
+    return conn.execute(select(leases).where(leases.c.job_id == job_id, leases.c.status == LeaseStatus.HELD)).all()
+
+
+def held_of_worker(conn: Connection, worker_id: str) -> Sequence[AnyRow]:
+    return conn.execute(
+        select(leases)
+        .where(leases.c.worker_id == worker_id, leases.c.status == LeaseStatus.HELD)
+        .order_by(leases.c.job_id, leases.c.id)
+    ).all()
+
+
+def held_of_task(conn: Connection, task_id: str) -> AnyRow | None:
+    return conn.execute(select(leases).where(leases.c.task_id == task_id, leases.c.status == LeaseStatus.HELD)).first()
+
+
+def number_held(conn: Connection, worker_id: str) -> int:
+    return conn.execute(
+        select(func.count()).where(leases.c.worker_id == worker_id, leases.c.status == LeaseStatus.HELD)
+    ).scalar_one()
+
+
+def overdue(conn: Connection, now: datetime, limit: int = 500) -> Sequence[AnyRow]:
+    """Held leases past their expiry."""
+    return conn.execute(
+        select(leases)
+        .where(leases.c.status == LeaseStatus.HELD, leases.c.expires_at <= now)
+        .order_by(leases.c.expires_at)
+        .limit(limit)
+    ).all()
+
+
+def grace(tx: Tx, seconds: float) -> None:
+    """Give every held lease ``seconds`` from now: while the dispatcher was down, nobody could renew."""
+    until = tx.now + timedelta(seconds=seconds)
+    tx.conn.execute(
+        update(leases).where(leases.c.status == LeaseStatus.HELD, leases.c.expires_at < until).values(expires_at=until)
+    )

@@ -1,0 +1,1 @@
+"""Alembic migrations of the dispatcher's database, run at its start."""

@@ -1,0 +1,233 @@
+"""Results: taken in at once, judged later, accepted or rejected in one transaction.
+
+A result is ``pending`` until its image has been looked at; then ``accepted``, ``rejected``, or, if its task no longer
+needed it, ``evidence``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from ..protocol.leases import Acceptance
+from ..protocol.results import Failure, Output, TaskResult
+from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
+from . import failures, frames, jobs, leases, tasks
+from .errors import Conflict, LostRace, NotFound
+from .store import Tx
+from .tables import AnyRow, results
+from .tables import tasks as tasks_table
+from .tables import workers as workers_table
+
+
+class ResultStatus(StrEnum):
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EVIDENCE = "evidence"
+
+
+_S = ResultStatus
+
+ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
+    _S.PENDING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.EVIDENCE}),
+    _S.ACCEPTED: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.EVIDENCE: frozenset(),
+}
+
+
+def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult) -> Acceptance:
+    """Take a result in; if it is wanted, the event it leaves has the intake judge it.
+
+    The same result again gets the same answer; another one under the same lease is a Conflict.
+    """
+    lease = leases.load(tx.conn, lease_id)
+    if lease is None or lease.worker_id != worker_id:
+        raise NotFound(f"there is no lease {lease_id} of this worker", word="unknown_lease")
+    jobs.lock(tx, lease.job_id)
+    known = tx.conn.execute(select(results).where(results.c.lease_id == lease_id)).first()
+    if known is not None:
+        if known.sha256 != result.output.sha256:
+            raise Conflict("another result was sent under this lease already")
+        return Acceptance(wanted=known.wanted, late=known.late)
+    task = tasks.load(tx.conn, lease.task_id)
+    lease = leases.load(tx.conn, lease_id) or lease
+    in_time = lease.status == LeaseStatus.HELD
+    wanted = task.status in tasks.OPEN
+    answer = Acceptance(wanted=wanted, late=not in_time)
+    result_id = tx.conn.execute(
+        insert(results)
+        .values(
+            lease_id=lease_id,
+            task_id=task.id,
+            job_id=task.job_id,
+            worker_id=worker_id,
+            frame=task.frame,
+            status=_S.PENDING if wanted else _S.EVIDENCE,
+            wanted=wanted,
+            late=not in_time,
+            sha256=result.output.sha256,
+            pixel_digest=result.output.pixel_digest,
+            output=result.output.model_dump_json(),
+            stats=result.stats.model_dump_json(),
+            seconds=result.stats.total_seconds,
+            received_at=tx.now,
+        )
+        .returning(results.c.id)
+    ).scalar_one()
+    if in_time:
+        leases.end(tx, lease, LeaseStatus.RETURNED)
+        tasks.move(
+            tx,
+            task,
+            TaskStatus.LEASED,
+            TaskStatus.SUBMITTED,
+            "task.submitted",
+            worker_id=worker_id,
+            values={"result_id": result_id},
+            lease_id=lease_id,
+            result_id=result_id,
+        )
+    else:
+        # Someone else may be at it by now. Their lease stands until this result has proved good.
+        tx.emit(
+            "result.late",
+            job_id=task.job_id,
+            task_id=task.id,
+            worker_id=worker_id,
+            lease_id=lease_id,
+            result_id=result_id,
+            wanted=wanted,
+        )
+    return answer
+
+
+def load(conn: Connection, result_id: int) -> AnyRow:
+    return conn.execute(select(results).where(results.c.id == result_id)).one()
+
+
+def pending(conn: Connection) -> list[int]:
+    """Ids of the results that are still to be judged, oldest first."""
+    rows = conn.execute(select(results.c.id).where(results.c.status == _S.PENDING).order_by(results.c.id).limit(10_000))
+    return list(rows.scalars())
+
+
+def _move(tx: Tx, result: AnyRow, new: ResultStatus, **values: Any) -> None:
+    if new not in ALLOWED[ResultStatus(result.status)]:
+        raise LostRace(f"result {result.id} is {result.status} already")
+    moved = tx.conn.execute(
+        update(results).where(results.c.id == result.id, results.c.status == result.status).values(status=new, **values)
+    )
+    if moved.rowcount != 1:
+        raise LostRace(f"result {result.id} was judged by someone else")
+
+
+def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
+    """The result, its task and its job (locked), or None if the result is judged already."""
+    result = load(tx.conn, result_id)
+    job = jobs.lock(tx, result.job_id)
+    result = load(tx.conn, result_id)
+    if result.status != _S.PENDING:
+        return None
+    return result, tasks.load(tx.conn, result.task_id), job
+
+
+def accept(tx: Tx, result_id: int, output: Output) -> None:
+    """``output``, as found by looking at the image, is good: the task is done, unless it was already."""
+    found = _open_for(tx, result_id)
+    if found is None:
+        return
+    result, task, job = found
+    if JobStatus(job.status).ended or task.status not in tasks.OPEN:
+        _move(tx, result, _S.EVIDENCE)
+        return
+    if task.status == TaskStatus.LEASED:
+        # A late result proved good: the other worker need not go on.
+        lease = leases.held_of_task(tx.conn, task.id)
+        if lease is None:
+            raise LostRace(f"task {task.id} is leased without a lease")
+        leases.end_all(tx, [lease], LeaseStatus.REVOKED, "a late result was good")
+    if task.status != TaskStatus.SUBMITTED:
+        old = TaskStatus(task.status)
+        tasks.move(tx, task, old, TaskStatus.SUBMITTED, "task.submitted", worker_id=result.worker_id, late=True)
+    values = {"result_id": result.id}
+    tasks.move(
+        tx,
+        task,
+        TaskStatus.SUBMITTED,
+        TaskStatus.ACCEPTED,
+        "task.accepted",
+        worker_id=result.worker_id,
+        values=values,
+        seconds=result.seconds,
+    )
+    _move(tx, result, _S.ACCEPTED, output=output.model_dump_json(), pixel_digest=output.pixel_digest)
+    tx.conn.execute(
+        update(workers_table)
+        .where(workers_table.c.id == result.worker_id)
+        .values(tasks_accepted=workers_table.c.tasks_accepted + 1)
+    )
+    _note_twin(tx, result, output)
+    frames.task_accepted(tx, jobs.parse_spec(job.spec), task, output)
+    jobs.settle(tx, job.id)
+
+
+def _note_twin(tx: Tx, result: AnyRow, output: Output) -> None:
+    """The same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt."""
+    twin = tx.conn.execute(
+        select(results.c.job_id, results.c.frame, results.c.worker_id)
+        .where(
+            results.c.pixel_digest == output.pixel_digest,
+            results.c.status == _S.ACCEPTED,
+            or_(results.c.job_id != result.job_id, results.c.frame != result.frame),
+        )
+        .limit(1)
+    ).first()
+    if twin is not None:
+        tx.emit(
+            "result.suspicion",
+            job_id=result.job_id,
+            task_id=result.task_id,
+            worker_id=result.worker_id,
+            frame=result.frame,
+            same_pixels_as={"job_id": twin.job_id, "frame": twin.frame, "worker_id": twin.worker_id},
+        )
+
+
+def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:
+    """The result is no good: the task is to be rendered again. ``blame`` counts it against the worker."""
+    found = _open_for(tx, result_id)
+    if found is None:
+        return
+    result, task, job = found
+    if JobStatus(job.status).ended:
+        _move(tx, result, _S.EVIDENCE)
+        return
+    _move(tx, result, _S.REJECTED, problem=problem)
+    tx.emit("result.rejected", job_id=task.job_id, task_id=task.id, worker_id=result.worker_id, problem=problem)
+    if task.status == TaskStatus.SUBMITTED and task.result_id == result.id:
+        kind = FailureKind.WORKER if blame else FailureKind.TRANSIENT
+        code = FailureCode.BAD_OUTPUT if blame else FailureCode.NETWORK
+        failure = Failure(kind=kind, code=code, message=problem[:4000])
+        failures.settle(tx, task, TaskStatus.SUBMITTED, result.worker_id, result.lease_id, failure)
+
+
+def channels_of_other_tiles(conn: Connection, task: AnyRow) -> Sequence[str] | None:
+    """The channels of an accepted tile of the same frame: all tiles must have the same. None if there is none yet."""
+    row = conn.execute(
+        select(results.c.output)
+        .join(tasks_table, tasks_table.c.result_id == results.c.id)
+        .where(
+            tasks_table.c.job_id == task.job_id,
+            tasks_table.c.frame == task.frame,
+            tasks_table.c.kind == TaskKind.RENDER,
+            tasks_table.c.status == TaskStatus.ACCEPTED,
+            tasks_table.c.id != task.id,
+        )
+        .limit(1)
+    ).first()
+    return Output.model_validate_json(row.output).channels if row else None

@@ -1,0 +1,155 @@
+"""All parts of one dispatcher, put together: started in order, stopped in order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
+from ..protocol.events import TaskProgress
+from ..protocol.leases import Progress
+from ..protocol.states import LeaseStatus
+from . import jobs, leases, workers
+from .blobs import BlobStore
+from .config import DispatcherConfig
+from .errors import ConfigurationError
+from .hub import Hub
+from .intake import Intake
+from .metrics import Metrics
+from .progress import ProgressBoard
+from .store import Clock, Store, utc_now
+from .sweeper import Sweeper
+
+log = logging.getLogger("renderbros.dispatcher")
+
+SEEN_EVERY = 5.0
+"""Seconds between two notes in the database that a worker is there; each would cost a write."""
+
+
+class Dispatcher:
+    """One dispatcher. Routes reach its parts through the app's state. Locks its data folder until :meth:`close`."""
+
+    def __init__(self, config: DispatcherConfig, clock: Clock = utc_now) -> None:
+        config.check()
+        self.config = config
+        self.hub = Hub()
+        self.board = ProgressBoard()
+        self.ready = False
+        config.data.mkdir(parents=True, exist_ok=True)
+        self._lock = DataLock(config.data)
+        self._lock.acquire()
+        try:
+            self.store = Store(config.database_url, clock)
+            self.metrics = Metrics(self.store)
+            self._scratch = config.data / "scratch"
+            # What a killed run left there belongs to nobody: we hold the folder's lock.
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.mkdir()
+            try:
+                self.blobs = BlobStore(config.storage_url, config.data / "spool", config.max_blob_bytes)
+            except Exception as error:
+                raise ConfigurationError(f"The blob store {config.storage_url} can't be used: {error}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self.intake = Intake(self.store, self.blobs, self._scratch, self._checker, config.intake_threads)
+        self.sweeper = Sweeper(self.store, self.intake.recover, offline_seconds=config.offline_seconds)
+        self._seen: dict[str, float] = {}
+        self._seen_lock = threading.Lock()
+        self._started = False
+
+    def _checker(self) -> ImageChecker:
+        config = self.config
+        memory = config.checker_memory or DEFAULT_MEMORY
+        return ImageChecker(config.checker_command, timeout=config.checker_timeout, max_memory=memory)
+
+    def start(self) -> None:
+        """Migrate, take up what an earlier run left, and begin to sweep. Once started, does nothing."""
+        if self._started:
+            return
+        self._started = True
+        self.store.migrate()
+        self.store.change(lambda tx: leases.grace(tx, self.config.lease_seconds))
+        self.store.listen(self.hub.publish)
+        self.store.listen(self.board.forget)
+        self.store.listen(self.metrics.count)
+        self.intake.start()
+        self.sweeper.start()
+        self.ready = True
+
+    def close(self) -> None:
+        """Stop everything and let go of the data folder."""
+        self.ready = False
+        self.hub.stop()
+        self.sweeper.close()
+        self.intake.close()
+        self.store.close()
+        self._lock.release()
+
+    def blob_arrived(self, sha256: str) -> None:
+        """An upload is whole: jobs may have waited for it."""
+        size = self.blobs.size(sha256)
+        if size is not None:
+            self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size))
+
+    def saw(self, worker_id: str) -> None:
+        """A worker asked for something."""
+        now = time.monotonic()
+        with self._seen_lock:
+            if now - self._seen.get(worker_id, float("-inf")) < SEEN_EVERY:
+                return
+            self._seen[worker_id] = now
+        self.store.change(lambda tx: workers.seen(tx, worker_id))
+
+    def note_progress(self, lease_id: str, worker_id: str, progress: Progress) -> None:
+        """How far a task under lease is, for viewers. Of leases that are over, or another's, nothing is noted."""
+        with self.store.read() as conn:
+            lease = leases.load(conn, lease_id)
+        if lease is None or lease.worker_id != worker_id or lease.status != LeaseStatus.HELD:
+            return
+        self.board.put(lease_id, lease.task_id, progress)
+        self.hub.progress(
+            TaskProgress(lease_id=lease_id, task_id=lease.task_id, job_id=lease.job_id, progress=progress)
+        )
+
+
+class DataLock:
+    """Keeps a data folder to one dispatcher, and knows who holds it."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._lock = FileLock(data / "dispatcher.lock", timeout=0)
+        # Beside the lock, not in it: on Windows nobody else can read a locked file.
+        self._holder = data / "dispatcher.holder.json"
+
+    def acquire(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ConfigurationError(
+                f"The folder {self._data} is in use by another dispatcher{self._who()}. "
+                "Stop that one, or give this one a folder of its own with --data."
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(f"The folder {self._data} can't be used: {error}") from error
+        self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text())
+            return f" (process {holder['pid']} on {holder['host']})"
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def release(self) -> None:
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()

@@ -1,0 +1,201 @@
+"""The database: connections, transactions that leave event rows, migrations."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg.errors
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, insert, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+
+from ..protocol.jobs import LogEntry
+from .errors import ConfigurationError, Conflict, LostRace
+from .tables import events
+
+log = logging.getLogger("renderbros.dispatcher")
+
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+BUSY_SECONDS = 30
+"""How long a SQLite connection waits for another process's write (ours take turns by a lock)."""
+
+ATTEMPTS = 8
+"""How often a change that lost a race is tried."""
+
+# Keys of PostgreSQL advisory locks: any numbers, as long as nothing else in the database uses them.
+_MIGRATION_LOCK = 0x52425F01
+_EVENT_LOCK = 0x52425F02
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """An identifier that nobody can guess."""
+    return secrets.token_hex(12)
+
+
+class Tx:
+    """One change in the making: its connection, its moment, and the events it will leave."""
+
+    def __init__(self, conn: Connection, now: datetime) -> None:
+        self.conn = conn
+        self.now = now
+        self.postgres = conn.dialect.name == "postgresql"
+        self._pending: list[dict[str, Any]] = []
+
+    def emit(
+        self,
+        event: str,
+        *,
+        job_id: str | None = None,
+        task_id: str | None = None,
+        worker_id: str | None = None,
+        **detail: object,
+    ) -> None:
+        """Leave an event row with this change, and tell the listeners once it is committed."""
+        self._pending.append(
+            {"at": self.now, "event": event, "job_id": job_id, "task_id": task_id, "worker_id": worker_id}
+            | {"detail": json.dumps(detail)}
+        )
+
+    def write_events(self) -> tuple[LogEntry, ...]:
+        if not self._pending:
+            return ()
+        if self.postgres:
+            # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
+            # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
+            self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
+        ids = self.conn.execute(insert(events).returning(events.c.id, sort_by_parameter_order=True), self._pending)
+        return tuple(
+            LogEntry(id=key, **{**row, "detail": json.loads(row["detail"])})
+            for key, row in zip(ids.scalars(), self._pending, strict=True)
+        )
+
+
+class Store:
+    """The database at ``url``. Every method may be called from any thread."""
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        self.clock = clock
+        self._listeners: list[Callable[[Sequence[LogEntry]], None]] = []
+        self._turn = threading.Lock()
+        self.engine = _engine(url)
+        self.sqlite = self.engine.dialect.name == "sqlite"
+
+    def listen(self, listener: Callable[[Sequence[LogEntry]], None]) -> None:
+        """Have ``listener`` called with the events of each change, in the thread that committed it."""
+        self._listeners.append(listener)
+
+    def change(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in one transaction, again if it lost a race; Conflict if it keeps losing.
+
+        ``work`` may therefore be called several times and must do nothing outside the transaction.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._change_once(work)
+            except (LostRace, IntegrityError) as error:
+                log.debug("a change lost a race (attempt %d): %s", attempt + 1, error)
+            except OperationalError as error:
+                if not isinstance(error.orig, (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)):
+                    raise
+                log.debug("a change collided with another (attempt %d): %s", attempt + 1, error.orig)
+        raise Conflict("it is being changed by others right now: try again")
+
+    def _change_once(self, work: Callable[[Tx], T]) -> T:
+        if not self.sqlite:
+            with self.engine.begin() as conn:
+                tx = Tx(conn, self.clock())
+                result = work(tx)
+                entries = tx.write_events()
+            self._publish(entries)
+            return result
+        # SQLite has one writer. Threads that queue up here take turns at once; in SQLite's busy handler they would
+        # sleep and starve. Publishing inside keeps the listeners' order that of the commits.
+        with self._turn:
+            with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
+                tx = Tx(conn, self.clock())
+                result = work(tx)
+                entries = tx.write_events()
+            self._publish(entries)
+            return result
+
+    def _publish(self, entries: Sequence[LogEntry]) -> None:
+        if entries:
+            for listener in self._listeners:
+                listener(entries)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection with one consistent view, for reading only."""
+        with self.engine.connect() as conn, conn.begin():
+            yield conn
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; ConfigurationError if the database can't be reached."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+        try:
+            with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
+                if not self.sqlite:
+                    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                config.attributes["connection"] = conn
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            url = self.engine.url.render_as_string(hide_password=True)
+            raise ConfigurationError(f"The database {url} can't be used: {str(error.orig).strip()}") from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername == "postgresql+psycopg":
+            # Read committed: every statement sees what is committed, so that a statement that waited for a row lock
+            # sees what the other one did.
+            return create_engine(parsed, pool_size=20, pool_pre_ping=True, isolation_level="READ COMMITTED")
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigurationError(f"Not the URL of a database: {error}") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise ConfigurationError(
+            "The database is a SQLite file or PostgreSQL: sqlite:///FOLDER/FILE or postgresql://USER:PASSWORD@HOST/NAME."
+        )
+    engine = create_engine(parsed, pool_size=20, max_overflow=20)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver's guesses
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL syncs the log at each commit. NORMAL would survive a killed process as well, but a power cut could undo the
+    # last commits: a job that its submitter was told is taken would be gone. A sync costs milliseconds, a render
+    # seconds.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    # A transaction that begins by reading and then writes fails at once if another wrote in between, whatever the
+    # timeout; one that takes the write lock first waits its turn.
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("immediate") else "BEGIN")

@@ -1,0 +1,236 @@
+"""The tables. Migrations in ``migrations/versions`` create them; a test holds that both agree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+if TYPE_CHECKING:
+    AnyRow = Row[*tuple[Any, ...]]
+else:
+    # SQLAlchemy 2.0 takes one parameter here, 2.1 as many as there are columns.
+    AnyRow = Row
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, kept as seconds since 1970 UTC: SQLite has no time zones, and numbers compare alike everywhere."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> float | None:
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, _: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+metadata = MetaData()
+
+_Id = String(64)
+_Sha = String(64)
+_Row = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself in SQLite
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("spec", Text, nullable=False),  # the JobSpec as it came, never changed
+    Column("series", Text, nullable=False),  # with the next two what the scheduler matches on; separated by spaces
+    Column("engine", Text, nullable=False),
+    Column("device", String(8), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("blocked_since", UtcTime),  # since when every fitting worker online has been blocked for it
+    Column("reason_code", String(32)),
+    Column("reason_message", Text),
+    Index("jobs_by_status", "status"),
+)
+
+job_blobs = Table(
+    "job_blobs",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("sha256", _Sha, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("present", Boolean, nullable=False),
+    Index("job_blobs_by_sha256", "sha256"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("job_id", _Id, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("rank", Integer, nullable=False),  # 0 for finish, 1 for render: finished frames come first
+    Column("ordinal", Integer, nullable=False),  # frame by frame, in a frame tile by tile
+    Column("frame", Integer, nullable=False),
+    Column("x0", Integer, nullable=False),
+    Column("y0", Integer, nullable=False),
+    Column("x1", Integer, nullable=False),
+    Column("y1", Integer, nullable=False),
+    Column("linear", Boolean, nullable=False),
+    Column("assembled", _Sha),
+    Column("not_before", UtcTime),
+    Column("result_id", BigInteger),  # the result under verification, then the accepted one
+    Index("tasks_in_order", "job_id", "status", "rank", "ordinal"),
+    Index("tasks_by_frame", "job_id", "frame"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("task_id", _Id, nullable=False),
+    Column("job_id", _Id, nullable=False),
+    Column("worker_id", _Id, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    # The database itself refuses a second live lease on a task.
+    Index(
+        "one_held_lease_a_task",
+        "task_id",
+        unique=True,
+        sqlite_where=text("status = 'held'"),
+        postgresql_where=text("status = 'held'"),
+    ),
+    Index("leases_by_status", "status", "expires_at"),
+    Index("leases_by_job", "job_id", "status"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", _Sha, nullable=False),
+    Column("token_hash", _Sha, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("pause_requested", Boolean, nullable=False),
+    Column("capabilities", Text, nullable=False),
+    Column("enrolled_at", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),
+    Column("tasks_accepted", Integer, nullable=False),
+    Column("tasks_failed", Integer, nullable=False),
+    UniqueConstraint("name", "secret_hash", name="one_worker_a_secret"),
+    Index("workers_by_token", "token_hash", unique=True),
+    Index("workers_by_status", "status"),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("job_id", _Id, nullable=False),
+    Column("task_id", _Id, nullable=False),
+    Column("worker_id", _Id, nullable=False),
+    Column("lease_id", _Id, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("code", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("log_tail", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("counted", Boolean, nullable=False),  # false once the job was retried
+    Index("failures_by_job", "job_id", "worker_id"),
+    Index("failures_by_task", "task_id"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("worker_id", _Id, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("lease_id", _Id, nullable=False),
+    Column("task_id", _Id, nullable=False),
+    Column("job_id", _Id, nullable=False),
+    Column("worker_id", _Id, nullable=False),
+    Column("frame", Integer, nullable=False),
+    Column("status", String(16), nullable=False),  # pending, accepted, rejected or evidence
+    Column("wanted", Boolean, nullable=False),  # with late: what the worker was answered
+    Column("late", Boolean, nullable=False),
+    Column("sha256", _Sha, nullable=False),
+    Column("pixel_digest", _Sha, nullable=False),
+    Column("output", Text, nullable=False),  # as claimed; once accepted, as this dispatcher found it
+    Column("stats", Text, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("problem", Text),
+    UniqueConstraint("lease_id", name="one_result_a_lease"),
+    Index("results_by_status", "status"),
+    Index("results_by_task", "task_id"),
+    Index("results_by_job", "job_id", "status", "id"),
+    Index("results_by_sha256", "sha256"),
+    Index("results_by_pixels", "pixel_digest"),
+)
+
+frames = Table(
+    "frames",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("assembled", _Sha),
+    Column("attempts", Integer, nullable=False),  # failed attempts at assembling
+    Column("output", Text),
+    Column("output_sha256", _Sha),
+    Index("frames_by_state", "state"),
+    Index("frames_by_assembled", "assembled"),
+    Index("frames_by_output", "output_sha256"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("job_id", _Id),
+    Column("task_id", _Id),
+    Column("worker_id", _Id),
+    Column("detail", Text, nullable=False),
+    Index("events_by_job", "job_id", "id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", _Sha, primary_key=True),  # digest of method, path, caller and key
+    Column("request", _Sha, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("idempotency_by_age", "at"),
+)

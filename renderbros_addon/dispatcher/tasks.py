@@ -1,0 +1,172 @@
+"""The task's state machine, and how a job's tasks come to be.
+
+queued -> leased -> submitted -> accepted
+leased, submitted -> queued, failed       queued -> failed
+any but accepted -> cancelled             failed, cancelled -> queued (retry)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from ..protocol.jobs import JobSpec
+from ..protocol.leases import Task
+from ..protocol.regions import Region
+from ..protocol.states import TaskKind, TaskStatus
+from .errors import LostRace, NotFound
+from .store import Tx
+from .tables import AnyRow, tasks
+
+_S = TaskStatus
+
+ALLOWED: Mapping[TaskStatus, frozenset[TaskStatus]] = {
+    _S.QUEUED: frozenset({_S.LEASED, _S.SUBMITTED, _S.CANCELLED, _S.FAILED}),
+    _S.LEASED: frozenset({_S.SUBMITTED, _S.QUEUED, _S.CANCELLED, _S.FAILED}),
+    _S.SUBMITTED: frozenset({_S.ACCEPTED, _S.QUEUED, _S.CANCELLED, _S.FAILED}),
+    _S.ACCEPTED: frozenset(),
+    _S.FAILED: frozenset({_S.QUEUED, _S.CANCELLED}),
+    _S.CANCELLED: frozenset({_S.QUEUED}),
+}
+"""Queued to submitted is a late result: rendered under a lease that was over."""
+
+OPEN = (_S.QUEUED, _S.LEASED, _S.SUBMITTED)
+"""What may still become a picture."""
+
+FINISH_RANK, RENDER_RANK = 0, 1
+
+
+def is_tiled(spec: JobSpec) -> bool:
+    """Rendered as tiles that are put together, rather than straight to finished frames."""
+    return spec.tiles is not None
+
+
+def needs_finish(spec: JobSpec) -> bool:
+    """The assembled frame is not the finished one yet."""
+    return is_tiled(spec) and spec.scene.format != "OPEN_EXR_MULTILAYER"
+
+
+def regions(spec: JobSpec) -> tuple[Region, ...]:
+    """What a frame of the job is cut into, in the order of rendering."""
+    width, height = spec.scene.width, spec.scene.height
+    return spec.tiles.regions(width, height) if spec.tiles else (Region.full(width, height),)
+
+
+def create_all(tx: Tx, job_id: str, spec: JobSpec) -> int:
+    """Insert the render tasks of a job that has none yet; returns how many."""
+    cut = regions(spec)
+    rows = list(_render_rows(job_id, spec, cut))
+    for start in range(0, len(rows), 5000):
+        tx.conn.execute(insert(tasks), rows[start : start + 5000])
+    return len(rows)
+
+
+def _render_rows(job_id: str, spec: JobSpec, cut: Sequence[Region]) -> Iterator[dict[str, Any]]:
+    ordinal = 0
+    for frame in spec.frames:
+        for region in cut:
+            yield _row(job_id, ordinal, TaskKind.RENDER, frame, region, linear=is_tiled(spec))
+            ordinal += 1
+
+
+def create_finish(tx: Tx, job_id: str, spec: JobSpec, frame: int, assembled: str) -> str:
+    """Insert the task that finishes an assembled frame; returns its id."""
+    ordinal = spec.frames.index(frame)
+    full = Region.full(spec.scene.width, spec.scene.height)
+    row = _row(job_id, ordinal, TaskKind.FINISH, frame, full, linear=False)
+    tx.conn.execute(insert(tasks), [row | {"assembled": assembled}])
+    tx.emit("task.queued", job_id=job_id, task_id=row["id"], kind=TaskKind.FINISH, frame=frame)
+    return str(row["id"])
+
+
+def _row(job_id: str, ordinal: int, kind: TaskKind, frame: int, region: Region, *, linear: bool) -> dict[str, Any]:
+    finish = kind is TaskKind.FINISH
+    return {
+        # Made from what the task is, so that making it twice is refused by the primary key.
+        "id": f"{job_id}-{'f' if finish else ''}{ordinal}",
+        "job_id": job_id,
+        "kind": kind,
+        "status": _S.QUEUED,
+        "rank": FINISH_RANK if finish else RENDER_RANK,
+        "ordinal": ordinal,
+        "frame": frame,
+        "x0": region.x0,
+        "y0": region.y0,
+        "x1": region.x1,
+        "y1": region.y1,
+        "linear": linear,
+    }
+
+
+def load(conn: Connection, task_id: str) -> AnyRow:
+    row = conn.execute(select(tasks).where(tasks.c.id == task_id)).first()
+    if row is None:
+        raise NotFound(f"there is no task {task_id}", word="unknown_task")
+    return row
+
+
+def region_of(row: AnyRow) -> Region:
+    return Region(x0=row.x0, y0=row.y0, x1=row.x1, y1=row.y1)
+
+
+def as_task(row: AnyRow) -> Task:
+    """The message that a worker gets."""
+    return Task(
+        id=row.id,
+        job_id=row.job_id,
+        kind=TaskKind(row.kind),
+        frame=row.frame,
+        region=region_of(row),
+        linear=row.linear,
+        assembled=row.assembled,
+    )
+
+
+def move(
+    tx: Tx,
+    task: AnyRow,
+    old: TaskStatus,
+    new: TaskStatus,
+    event: str,
+    *,
+    worker_id: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    **detail: object,
+) -> None:
+    """Change one task's status; LostRace if it isn't ``old`` any more."""
+    if new not in ALLOWED[old]:
+        raise ValueError(f"a task never goes from {old} to {new}")
+    moved = tx.conn.execute(
+        update(tasks).where(tasks.c.id == task.id, tasks.c.status == old).values(status=new, **(values or {}))
+    )
+    if moved.rowcount != 1:
+        raise LostRace(f"task {task.id} is no longer {old}")
+    tx.emit(event, job_id=task.job_id, task_id=task.id, worker_id=worker_id, frame=task.frame, **detail)
+
+
+def move_all(tx: Tx, job_id: str, olds: Sequence[TaskStatus], new: TaskStatus) -> int:
+    """Change all of a job's tasks in one of ``olds``; the job's own event tells of it. Returns how many."""
+    for old in olds:
+        if new not in ALLOWED[old]:
+            raise ValueError(f"a task never goes from {old} to {new}")
+    done = tx.conn.execute(
+        update(tasks)
+        .where(tasks.c.job_id == job_id, tasks.c.status.in_(olds))
+        .values(status=new, not_before=None, result_id=None)
+    )
+    return done.rowcount
+
+
+def counts(conn: Connection, job_id: str) -> dict[TaskStatus, int]:
+    """How many of a job's tasks are in which status; statuses without tasks are left out."""
+    rows = conn.execute(select(tasks.c.status, func.count()).where(tasks.c.job_id == job_id).group_by(tasks.c.status))
+    return {TaskStatus(status): number for status, number in rows}
+
+
+def any_in(conn: Connection, job_id: str, statuses: Sequence[TaskStatus], kind: TaskKind | None = None) -> bool:
+    query = select(tasks.c.id).where(tasks.c.job_id == job_id, tasks.c.status.in_(statuses))
+    if kind is not None:
+        query = query.where(tasks.c.kind == kind)
+    return conn.execute(query.limit(1)).first() is not None

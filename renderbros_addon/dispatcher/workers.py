@@ -1,0 +1,201 @@
+"""The worker's state machine, its enrolment and its token.
+
+    enrolled -> online <-> offline       online <-> paused -> offline
+    any -> banned -> offline (pardon)
+
+Draining and quarantined have their names in the protocol and come with trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
+from ..protocol.workers import Capabilities, Enrolled, Enrolment
+from . import leases, tasks
+from .errors import Conflict, LostRace, NotFound, Unauthorized
+from .store import Tx, new_id
+from .tables import AnyRow, workers
+
+_S = WorkerStatus
+
+ALLOWED: Mapping[WorkerStatus, frozenset[WorkerStatus]] = {
+    _S.ENROLLED: frozenset({_S.ONLINE, _S.PAUSED, _S.OFFLINE, _S.BANNED}),
+    _S.ONLINE: frozenset({_S.OFFLINE, _S.PAUSED, _S.BANNED}),
+    _S.OFFLINE: frozenset({_S.ONLINE, _S.PAUSED, _S.BANNED}),
+    _S.PAUSED: frozenset({_S.ONLINE, _S.OFFLINE, _S.BANNED}),
+    _S.DRAINING: frozenset({_S.BANNED}),
+    _S.QUARANTINED: frozenset({_S.BANNED}),
+    _S.BANNED: frozenset({_S.OFFLINE}),
+}
+
+PRESENT = (_S.ENROLLED, _S.ONLINE, _S.PAUSED)
+"""Those that can fall silent."""
+
+
+def _digest(secret: str) -> str:
+    # The secrets are random and long, so a plain digest can't be guessed back.
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token(secret: str, worker_id: str) -> str:
+    # Made from the worker's own secret: enrolling again gives the same token, and yet only its hash is kept.
+    return "rbw_" + hmac.new(secret.encode(), f"renderbros worker {worker_id}".encode(), "sha256").hexdigest()
+
+
+def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
+    """Make a worker known, or know it again by its name and secret."""
+    secret_hash = _digest(enrolment.secret)
+    known = tx.conn.execute(
+        select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
+    ).first()
+    capabilities = enrolment.capabilities.model_dump_json()
+    if known is not None:
+        tx.conn.execute(
+            update(workers).where(workers.c.id == known.id).values(capabilities=capabilities, last_seen=tx.now)
+        )
+        tx.emit("worker.enrolled", worker_id=known.id, name=enrolment.name, again=True)
+        return Enrolled(id=known.id, token=_token(enrolment.secret, known.id))
+    worker_id = new_id()
+    token = _token(enrolment.secret, worker_id)
+    tx.conn.execute(
+        insert(workers).values(
+            id=worker_id,
+            name=enrolment.name,
+            secret_hash=secret_hash,
+            token_hash=_digest(token),
+            status=_S.ENROLLED,
+            pause_requested=False,
+            capabilities=capabilities,
+            enrolled_at=tx.now,
+            last_seen=tx.now,
+            tasks_accepted=0,
+            tasks_failed=0,
+        )
+    )
+    tx.emit("worker.enrolled", worker_id=worker_id, name=enrolment.name, again=False)
+    return Enrolled(id=worker_id, token=token)
+
+
+def by_token(conn: Connection, token: str) -> AnyRow:
+    """The worker that a bearer token belongs to; Unauthorized if none."""
+    row = conn.execute(select(workers).where(workers.c.token_hash == _digest(token))).first()
+    if row is None:
+        raise Unauthorized(
+            "this token belongs to no worker of this dispatcher: enrol again",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return row
+
+
+def load(conn: Connection, worker_id: str) -> AnyRow:
+    row = conn.execute(select(workers).where(workers.c.id == worker_id)).first()
+    if row is None:
+        raise NotFound(f"there is no worker {worker_id}", word="unknown_worker")
+    return row
+
+
+@lru_cache(maxsize=4096)
+def capabilities(text: str) -> Capabilities:
+    """Capabilities as kept in a worker's row; the scheduler looks at every worker's for every lease."""
+    return Capabilities.model_validate_json(text)
+
+
+def online(conn: Connection) -> Sequence[AnyRow]:
+    """Those that may get tasks."""
+    return conn.execute(
+        select(workers).where(workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False))
+    ).all()
+
+
+def _move(tx: Tx, worker: AnyRow, new: WorkerStatus, event: str, **values: Any) -> None:
+    old = WorkerStatus(worker.status)
+    if new not in ALLOWED[old]:
+        raise Conflict(f"worker {worker.id} is {old}, so it can't become {new}")
+    moved = tx.conn.execute(
+        update(workers).where(workers.c.id == worker.id, workers.c.status == old).values(status=new, **values)
+    )
+    if moved.rowcount != 1:
+        raise LostRace(f"worker {worker.id} is no longer {old}")
+    tx.emit(event, worker_id=worker.id, old=old, status=new, name=worker.name)
+
+
+def seen(tx: Tx, worker_id: str) -> None:
+    """It asked for something, so it is there."""
+    worker = load(tx.conn, worker_id)
+    if worker.status in (_S.ENROLLED, _S.OFFLINE):
+        if worker.pause_requested:
+            _move(tx, worker, _S.PAUSED, "worker.paused", last_seen=tx.now)
+        else:
+            _move(tx, worker, _S.ONLINE, "worker.online", last_seen=tx.now)
+    else:
+        tx.conn.execute(update(workers).where(workers.c.id == worker_id).values(last_seen=tx.now))
+
+
+def silent_since(conn: Connection, moment: datetime) -> Sequence[str]:
+    """Ids of workers that were last seen before ``moment`` and don't count as offline yet."""
+    rows = conn.execute(select(workers.c.id).where(workers.c.status.in_(PRESENT), workers.c.last_seen < moment))
+    return list(rows.scalars())
+
+
+def fell_silent(tx: Tx, worker_id: str, moment: datetime) -> None:
+    """Count a worker as offline if it has not been seen since ``moment``. Its leases expire by themselves."""
+    worker = load(tx.conn, worker_id)
+    if worker.status in PRESENT and worker.last_seen < moment:
+        _move(tx, worker, _S.OFFLINE, "worker.offline")
+
+
+def pause(tx: Tx, worker_id: str) -> None:
+    """Give it no more tasks; what it has it may finish."""
+    worker = load(tx.conn, worker_id)
+    if worker.status == _S.BANNED:
+        raise Conflict(f"worker {worker_id} is banned")
+    if worker.status == _S.ONLINE:
+        _move(tx, worker, _S.PAUSED, "worker.paused", pause_requested=True)
+    elif not worker.pause_requested:
+        tx.conn.execute(update(workers).where(workers.c.id == worker_id).values(pause_requested=True))
+        tx.emit("worker.paused", worker_id=worker_id, status=worker.status, name=worker.name)
+
+
+def resume(tx: Tx, worker_id: str) -> None:
+    """Give it tasks again."""
+    worker = load(tx.conn, worker_id)
+    if worker.status == _S.BANNED:
+        raise Conflict(f"worker {worker_id} is banned")
+    if worker.status == _S.PAUSED:
+        _move(tx, worker, _S.ONLINE, "worker.resumed", pause_requested=False)
+    elif worker.pause_requested:
+        tx.conn.execute(update(workers).where(workers.c.id == worker_id).values(pause_requested=False))
+        tx.emit("worker.resumed", worker_id=worker_id, status=worker.status, name=worker.name)
+
+
+def ban(tx: Tx, worker_id: str) -> None:
+    """Take everything out of its hands, and deal with it no more."""
+    worker = load(tx.conn, worker_id)
+    if worker.status == _S.BANNED:
+        return
+    _move(tx, worker, _S.BANNED, "worker.banned")
+    take_back(tx, worker_id)
+
+
+def take_back(tx: Tx, worker_id: str) -> None:
+    """Revoke a banned worker's leases; their tasks go to others."""
+    for lease in leases.held_of_worker(tx.conn, worker_id):
+        leases.end_all(tx, [lease], LeaseStatus.REVOKED, "worker.banned")
+        task = tasks.load(tx.conn, lease.task_id)
+        tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", because="worker.banned")
+
+
+def pardon(tx: Tx, worker_id: str) -> None:
+    """Undo a ban; it counts as offline until it is seen again."""
+    worker = load(tx.conn, worker_id)
+    if worker.status != _S.BANNED:
+        raise Conflict(f"worker {worker_id} is {worker.status}, not banned")
+    _move(tx, worker, _S.OFFLINE, "worker.pardoned")

@@ -1,0 +1,101 @@
+"""A real dispatcher on a real socket, in a thread of the test's process, and a worker that renders by numpy."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dispatcher.pictures import BLEND, BLEND_SHA, enrolment, render
+from renderbros_addon.client.http import DispatcherClient
+from renderbros_addon.dispatcher.config import DispatcherConfig
+from renderbros_addon.dispatcher.server import serve
+from renderbros_addon.protocol.jobs import JobSpec, JobView
+from renderbros_addon.protocol.leases import Lease, LeaseRequest
+
+CHECKER = [sys.executable, "-c", "from renderbros_addon.imaging.checker import run_checker; run_checker()"]
+
+
+def config(data: Path, **changes: Any) -> DispatcherConfig:
+    return DispatcherConfig(**{"data": data, "checker_command": CHECKER, "port": 0, "intake_threads": 1} | changes)
+
+
+@contextmanager
+def running(data: Path, **changes: Any) -> Iterator[str]:
+    """A dispatcher's URL; it is stopped on leaving, and has to stop in time."""
+    ready = threading.Event()
+    urls: list[str] = []
+    problems: list[BaseException] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            serve(config(data, **changes), on_ready=lambda url: (urls.append(url), ready.set()), stop=stop)
+        except BaseException as error:
+            problems.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert ready.wait(30)
+    if problems:
+        thread.join()
+        raise problems[0]
+    try:
+        yield urls[0]
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive(), "the dispatcher did not stop"
+        assert not problems, problems
+
+
+def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait for ``true()`` and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"in {seconds} s never came true: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Worker:
+    """Leases, makes images with numpy, uploads: a worker as the dispatcher sees it."""
+
+    def __init__(self, url: str, folder: Path, name: str = "worker", **able: Any) -> None:
+        self.folder = folder / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with DispatcherClient(url) as anyone:
+            self.enrolled = anyone.enrol(enrolment(name, **able))
+        self.client = DispatcherClient(url, self.enrolled.token, retry_for=5)
+
+    def lease(self, count: int = 1, wait: float = 0.0, key: str | None = None) -> tuple[Lease, ...]:
+        return self.client.lease(LeaseRequest(count=count), wait=wait, key=key).leases
+
+    def deliver(self, lease: Lease) -> Any:
+        path, result = render(lease.task, self.folder, lease.scene.format)
+        self.client.upload(path, result.output.sha256, result.output.size)
+        return self.client.result(lease.id, result)
+
+    def work(self, job_id: str, seconds: float = 30) -> JobView:
+        """Render whatever there is until the job has ended."""
+        deadline = time.monotonic() + seconds
+        while not (job := self.client.job(job_id)).status.ended:
+            assert time.monotonic() < deadline, job
+            for lease in self.lease(count=4, wait=0.5):
+                self.deliver(lease)
+        return job
+
+
+def submit(client: DispatcherClient, spec: JobSpec, folder: Path) -> str:
+    """Create a job and upload its one file; returns its id."""
+    job = client.create_job(spec)
+    if job.missing_blobs:
+        path = folder / "scene.blend"
+        path.write_bytes(BLEND)
+        client.upload(path, BLEND_SHA, len(BLEND))
+    return job.id

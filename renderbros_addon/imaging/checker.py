@@ -31,6 +31,8 @@ DEFAULT_MEMORY = 4 << 30
 """Bytes the child may take beyond what it has at its start."""
 REPLY_MARK = "@image "
 _WATCH_SECONDS = 0.05
+_SLOWEST = 5e6
+"""Bytes of source a second that even a busy machine decodes, copies and reads back."""
 
 
 def run_checker() -> int:
@@ -51,8 +53,8 @@ class ImageChecker:
     """
 
     def __init__(self, command: Sequence[str], *, timeout: float = 120.0, max_memory: int = DEFAULT_MEMORY) -> None:
-        """``command`` starts a process that calls :func:`run_checker`; ``timeout`` is in seconds, for each request;
-        ``max_memory`` in bytes, beyond what the child has at its start."""
+        """``command`` starts a process that calls :func:`run_checker`; ``timeout`` is in seconds for each request,
+        and large files get more; ``max_memory`` in bytes, beyond what the child has at its start."""
         self._command = list(command)
         self._timeout = timeout
         self._max_memory = max_memory
@@ -61,14 +63,14 @@ class ImageChecker:
 
     def inspect(self, path: Path) -> Output:
         """:func:`~.fingerprint.inspect_image` in the child; ImageError also if the child was lost over it."""
-        return self._ask({"op": "inspect", "path": str(path.resolve())}, path.name)
+        return self._ask({"op": "inspect", "path": str(path.resolve())}, path.name, [path])
 
     def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
         """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
         listed = [[region.model_dump(), str(path.resolve())] for region, path in tiles]
         request = {"op": "assemble", "tiles": listed, "width": width, "height": height, "out": str(out.resolve())}
         try:
-            return self._ask(request, out.name)
+            return self._ask(request, out.name, [path for _, path in tiles])
         except ImageError:
             # A killed child can't remove its temporary file.
             for left in out.resolve().parent.glob(f".{_escaped(out.name[:100])}.*.part"):
@@ -88,22 +90,24 @@ class ImageChecker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], name: str) -> Output:
+    def _ask(self, request: dict[str, Any], name: str, sources: Sequence[Path]) -> Output:
+        # By the bytes there are to read, so that a small file that unpacks to a huge one gets no more.
+        seconds = self._timeout + sum(_size(path) for path in sources) / _SLOWEST
         with self._lock:
             try:
-                answer = self._ask_once(request, name)
+                answer = self._ask_once(request, name, seconds)
             except _Lost as first:
                 # Once more: the machine, not the image, may have killed it.
                 _log.warning("image checker lost over %s: %s; trying once more", name, first)
                 try:
-                    answer = self._ask_once(request, name)
+                    answer = self._ask_once(request, name, seconds)
                 except _Lost as again:
                     raise ImageError(f"{name}: the image checker died twice over it: {again}") from again
         if "error" in answer:
             raise ImageError(answer["error"])
         return Output.model_validate(answer["output"])
 
-    def _ask_once(self, request: dict[str, Any], name: str) -> dict[str, Any]:
+    def _ask_once(self, request: dict[str, Any], name: str, seconds: float) -> dict[str, Any]:
         if self._child is None or not self._child.alive:
             self._drop()
             self._child = _Child(self._command)
@@ -113,10 +117,10 @@ class ImageChecker:
                 self._drop()
                 raise ImageError(f"the image checker does not start: {error or 'no answer'}") from error
         try:
-            return self._child.ask(request, self._timeout, self._max_memory)
+            return self._child.ask(request, seconds, self._max_memory)
         except TimeoutError:
             self._drop()
-            raise ImageError(f"{name}: decoding took longer than {self._timeout:g} s") from None
+            raise ImageError(f"{name}: decoding took longer than {seconds:.3g} s") from None
         except MemoryError:
             self._drop()
             raise ImageError(f"{name}: decoding took more memory than the checker may have") from None
@@ -243,6 +247,13 @@ class _Child:
         for pipe in (self._stdin, self._stdout, self._stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # The child will say what is wrong with it.
 
 
 def _escaped(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ def regions(draw: st.DrawFn, side: int = MAX_SIDE) -> Region:
 
 
 @given(sides, sides, grids)
+@settings(max_examples=40)
 def test_tiles_cover_each_pixel_once(width: int, height: int, grid: TileGrid):
     count = np.zeros((height, width), int)
     for tile in grid.regions(width, height):
@@ -29,6 +30,7 @@ def test_tiles_cover_each_pixel_once(width: int, height: int, grid: TileGrid):
 
 
 @given(st.integers(1, MAX_SIDE), st.integers(1, MAX_SIDE), grids)
+@settings(max_examples=40)
 def test_tiles_are_even_and_in_order(width: int, height: int, grid: TileGrid):
     tiles = grid.regions(width, height)
     assert len(tiles) == min(grid.columns, width) * min(grid.rows, height)

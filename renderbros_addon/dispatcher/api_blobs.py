@@ -25,6 +25,9 @@ SILENCE = 60.0
 DRAIN = 8 << 20
 """Bytes of a refused upload that are read and dropped: a client in mid-send would otherwise lose the answer."""
 
+TOLD = 100_000
+"""Digests remembered as told of; forgetting costs no more than telling again."""
+
 _SENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.ASCII)
 _ASKED_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\Z", re.ASCII | re.IGNORECASE)
 _BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
@@ -35,9 +38,18 @@ def blobs_router(
 ) -> APIRouter:
     """The routes below ``/blobs``, for an app to mount under its prefix.
 
-    ``on_complete`` is called with the digest, in a thread, whenever an upload ends with the blob in place: at least
-    once per blob, so it must be idempotent. ``authorize`` is a FastAPI dependency that raises if the caller may not.
+    ``on_complete`` is called with the digest, in a thread, when an upload ends with the blob in place, and when a
+    client finds a blob in place that this process has not yet told of: so it must be idempotent. ``authorize`` is a
+    FastAPI dependency that raises if the caller may not.
     """
+    told: set[str] = set()
+
+    def tell(sha256: str) -> None:
+        on_complete(sha256)
+        if len(told) >= TOLD:
+            told.clear()
+        told.add(sha256)
+
     router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(authorize)] if authorize else [])
 
     @router.head("/{sha256}", responses={404: {"description": "Not whole; Upload-Offset tells the bytes kept."}})
@@ -45,6 +57,9 @@ def blobs_router(
         """Is the blob there, and if not, where may an upload go on?"""
         size = await run_in_threadpool(store.size, sha256)
         if size is not None:
+            if sha256 not in told:
+                # We may have been killed between storing it and telling; then its client comes back and asks.
+                await run_in_threadpool(tell, sha256)
             return Response(headers={**_headers(sha256), "Content-Length": str(size)})
         kept = await run_in_threadpool(store.kept, sha256)
         return problem(404, "unknown_blob", "no such blob", sha256, {"Upload-Offset": str(kept)})
@@ -59,7 +74,7 @@ def blobs_router(
         """
         if await run_in_threadpool(store.size, sha256) is not None:
             await _drain(request)
-            await run_in_threadpool(on_complete, sha256)
+            await run_in_threadpool(tell, sha256)
             return Response(status_code=201, headers=_headers(sha256))
         announced = request.headers.get("content-length")
         if announced is None or not announced.isdecimal():
@@ -75,7 +90,7 @@ def blobs_router(
                 )
             offset, total = int(sent[1]), int(sent[3])
         try:
-            return await _receive(store, on_complete, sha256, request, offset, total)
+            return await _receive(store, tell, sha256, request, offset, total)
         except BlobTooLarge as error:
             await _drain(request)
             return problem(413, "too_large", "too large", str(error))
@@ -129,7 +144,7 @@ def blobs_router(
 
 
 async def _receive(
-    store: BlobStore, on_complete: Callable[[str], None], sha256: str, request: Request, offset: int, total: int
+    store: BlobStore, tell: Callable[[str], None], sha256: str, request: Request, offset: int, total: int
 ) -> Response:
     upload: PartialUpload = await run_in_threadpool(store.begin, sha256, offset, total)
     try:
@@ -159,7 +174,7 @@ async def _receive(
     finally:
         if not upload.closed:
             await run_in_threadpool(upload.close)
-    await run_in_threadpool(on_complete, sha256)
+    await run_in_threadpool(tell, sha256)
     log.debug("blob %s arrived, %d bytes", sha256, total)
     return Response(status_code=201, headers=_headers(sha256))
 

@@ -200,8 +200,12 @@ def test_a_client_that_falls_silent_is_given_up(site: Site, monkeypatch: pytest.
     until_kept(site, 1000)
 
 
-def test_a_second_uploader_is_asked_to_wait(site: Site) -> None:
+def test_a_second_uploader_is_asked_to_wait(site: Site, tmp_path: Path) -> None:
     with send_and_vanish(site, 100_000):
+        deadline = time.monotonic() + 10
+        while not list(tmp_path.glob("spool/*.part")):
+            assert time.monotonic() < deadline, "the first upload never began"
+            time.sleep(0.01)
         busy = site.ask("PUT", body=DATA)
         check_problem(busy, 409, "conflict")
         assert busy.headers["Retry-After"] == "1"
@@ -216,6 +220,31 @@ def test_a_corrupt_blob_is_never_served_whole(site: Site, tmp_path: Path) -> Non
         site.ask("GET", sha)
     check_problem(site.ask("GET", sha), 404, "unknown_blob")
     assert site.ask("PUT", sha, data).status_code == 201
+
+
+def test_a_word_of_completion_that_got_lost_is_said_again(site: Site) -> None:
+    """The dispatcher was killed after the blob's publication: its client comes back and finds it whole."""
+    site.store.append(SHA, 0, len(DATA), [DATA])
+    for _ in range(2):
+        assert site.ask("HEAD").status_code == 200
+    assert site.completed == [SHA], "once is enough"
+
+
+def test_a_completion_that_fails_is_tried_again(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def locked_database(sha256: str) -> None:
+        calls.append(sha256)
+        if len(calls) == 1:
+            raise RuntimeError("database is locked")
+
+    site = Site(tmp_path)
+    app = FastAPI()
+    app.include_router(blobs_router(site.store, locked_database), prefix="/api/v1")
+    with serving(app) as site.port:
+        assert site.ask("PUT", body=DATA).status_code == 500
+        assert site.ask("HEAD").status_code == 200
+    assert calls == [SHA, SHA]
 
 
 def test_only_the_authorised(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def _install(folder: Path, wanted: list[str], blender: Any, *, developer: bool) 
         rest = [r for r in wanted if r not in apart]
         installer([*rest, _INSTEAD_OF_THEM, *_numpy_as_here()], "--target", str(new))
         installer(apart, "--target", str(new), "--no-deps")
+        new.chmod(0o755)  # others may use it, as in a container
         new.replace(folder)
     except OSError as error:
         raise Problem(

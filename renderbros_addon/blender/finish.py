@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -15,8 +18,8 @@ from ..protocol.states import FailureCode
 from .configure import apply_format, apply_output, apply_settings, pick_scene, settings_kept
 from .failures import worker_fault
 from .regions import canvas_of
-from .render import check_size, only_file
-from .versions import literal_path
+from .render import call_blender, check_size, only_file
+from .versions import literal_path, show_by_compositor
 
 
 def finish(request: FinishRequest) -> tuple[Path, float]:
@@ -40,7 +43,7 @@ def finish(request: FinishRequest) -> tuple[Path, float]:
     return only_file(out_dir), time.perf_counter() - started
 
 
-def _save_combined(scene: bpy.types.Scene, request: FinishRequest, out_dir: Path) -> None:
+def _save_combined(scene: Any, request: FinishRequest, out_dir: Path) -> None:
     combined = out_dir / "combined.exr"
     try:
         extract_combined(Path(request.assembled), combined)
@@ -48,9 +51,38 @@ def _save_combined(scene: bpy.types.Scene, request: FinishRequest, out_dir: Path
         raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be read: {error}") from error
     image = bpy.data.images.load(str(combined), check_existing=False)
     try:
-        # What view transforms depend on: the frame of an animated exposure or curve.
-        scene.frame_set(request.frame)
-        image.save_render(literal_path(str(out_dir / f"frame{scene.render.file_extension}")), scene=scene)
+        with _scene_showing(image, scene) as stand_in:
+            # What view transforms depend on may be animated.
+            stand_in.frame_set(request.frame)
+            stand_in.render.filepath = literal_path(str(out_dir / "frame"))
+            call_blender(stand_in, out_dir)
     finally:
         bpy.data.images.remove(image)
         combined.unlink(missing_ok=True)
+
+
+@contextmanager
+def _scene_showing(image: Any, scene: Any) -> Iterator[Any]:
+    """A copy of ``scene`` whose render is ``image``, unchanged, by way of the compositor; nothing is rendered anew.
+
+    ``Image.save_render`` would be simpler, but it leaves out the dithering that a render gets when it is saved.
+    """
+    stand_in = scene.copy()
+    # The things in the scene show nowhere, so they need not be evaluated.
+    contents = stand_in.collection
+    for part in list(contents.children):
+        contents.children.unlink(part)
+    for thing in list(contents.objects):
+        contents.objects.unlink(thing)
+    tree = show_by_compositor(stand_in, image)
+    try:
+        render = stand_in.render
+        render.resolution_x, render.resolution_y, render.resolution_percentage = *image.size, 100
+        render.use_border = render.use_sequencer = render.use_multiview = False
+        render.use_compositing = True
+        render.compositor_device, render.compositor_precision = "CPU", "FULL"
+        yield stand_in
+    finally:
+        bpy.data.scenes.remove(stand_in)
+        if tree is not None:
+            bpy.data.node_groups.remove(tree)

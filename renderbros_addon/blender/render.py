@@ -69,7 +69,7 @@ def render(request: RenderRequest, board: ProgressBoard) -> tuple[Path, float, s
         scene.render.filepath = literal_path(str(out_dir / "frame"))
         started = time.perf_counter()
         with board.watching(request.id):
-            _call_blender(scene, out_dir)
+            call_blender(scene, out_dir)
         seconds = time.perf_counter() - started
         path = only_file(out_dir)
     if crop_after is not None:
@@ -117,7 +117,8 @@ def _apply_region(render: Any, region: Region, canvas: Canvas) -> Region | None:
     return region
 
 
-def _call_blender(scene: Any, out_dir: Path) -> None:
+def call_blender(scene: Any, out_dir: Path) -> None:
+    """Have Blender render ``scene`` and write it below ``out_dir``, where its path points; CannotServe if it can't."""
     try:
         result = bpy.ops.render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:

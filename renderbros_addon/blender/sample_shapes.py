@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import bmesh
@@ -17,7 +18,7 @@ def turned(name: str, profile: Profile, segments: int = 96) -> Any:
     """The body that ``profile`` describes when turned round the z axis."""
     form = bmesh.new()
     vertices = [form.verts.new((radius, 0.0, height)) for radius, height in profile]
-    edges = [form.edges.new(pair) for pair in zip(vertices, vertices[1:], strict=False)]
+    edges = [form.edges.new(pair) for pair in pairwise(vertices)]
     bmesh.ops.spin(
         form, geom=[*vertices, *edges], cent=(0, 0, 0), axis=(0, 0, 1), angle=math.tau, steps=segments, use_merge=True
     )

@@ -73,6 +73,28 @@ def compositor_tree(scene: Any) -> Any | None:
     return scene.node_tree if scene.use_nodes else None
 
 
+def show_by_compositor(scene: Any, image: Any) -> Any | None:
+    """Make ``scene``'s compositor put out ``image`` and nothing else.
+
+    Returns the node group that this made and that outlives the scene (since 5.0), or None.
+    """
+    group = None
+    if hasattr(scene, "compositing_node_group"):
+        group = tree = bpy.data.node_groups.new("Finish", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        scene.compositing_node_group = group
+        output = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    source = tree.nodes.new("CompositorNodeImage")
+    source.image = image
+    tree.links.new(source.outputs["Image"], output.inputs[0])
+    return group
+
+
 def sequencer_strips(scene: Any) -> tuple[Any, ...]:
     """The strips that the scene's sequencer would show (``strips`` since 4.4, ``sequences`` before)."""
     editor = scene.sequence_editor

@@ -93,8 +93,10 @@ class LocalFarm:
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
         port = "0" if self._kept is None else str(self._settings.port)
+        # Nobody looks at the pages of a farm that is gone in a minute.
+        pages = ["--no-dashboard"] if self._kept is None else []
         dispatcher = self._spawn(
-            "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json"
+            "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json", *pages
         )
         self.url = self._await_url(dispatcher)
         threads = self._settings.threads or max(1, (os.cpu_count() or 1) // self.workers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from .errors import UsageError
 from .farm import LocalFarm
 from .output import Output
 from .own_process import own_command, stop_with_parent, stopped_by_signals
+
+log = logging.getLogger("renderbros.cli")
 
 MaxMemory = Annotated[
     str | None, typer.Option("--max-memory", metavar="M", help="What a renderer may use, such as 8GB.")
@@ -62,6 +65,7 @@ def dispatcher(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="F", help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="F", help="Its private key (PEM).")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen on a public address without TLS.")] = False,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Serve the API without the web pages.")] = False,
     stop_with_parent_: options.StopWithParent = False,
 ) -> int:
     """Run the dispatcher alone, until stopped."""
@@ -94,10 +98,22 @@ def dispatcher(
         stop_with_parent(stop)
     try:
         with stopped_by_signals(stop) as exit_code:
-            serve(config, on_ready=on_ready, stop=stop)
+            serve(config, on_ready=on_ready, stop=stop, extend=None if no_dashboard else _dashboard())
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
     return exit_code()
+
+
+def _dashboard() -> Callable[..., None] | None:
+    """What adds the web pages; None, with a word in the log, where NiceGUI is not installed."""
+    try:
+        from ..dashboard.pages import mount
+    except ModuleNotFoundError as error:
+        if error.name != "nicegui":
+            raise
+        log.warning("no dashboard: the package nicegui is not installed here")
+        return None
+    return mount
 
 
 def worker(

@@ -1,0 +1,275 @@
+"""The farm at a glance: jobs with their progress and pictures, workers, and what can be done about them.
+
+The page runs in the dispatcher's process: it reads the same views that the API gives out, and changes jobs by the same
+functions, so that it can never tell another story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import StreamingResponse
+from nicegui import run, ui
+
+from ..dispatcher import jobs, views, workers
+from ..dispatcher.errors import NotFound, RequestRefused
+from ..dispatcher.service import Dispatcher
+from ..dispatcher.store import Tx
+from ..protocol.base import API_PREFIX, Identifier
+from ..protocol.frames import format_frames
+from ..protocol.jobs import Frame, FrameView, JobView
+from ..protocol.states import FrameStatus, JobStatus, WorkerStatus
+from ..protocol.workers import WorkerView
+
+REFRESH_SECONDS = 1.0
+MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp"}
+"""Of the containers that browsers show, as level 0 of verification read them from the file's content."""
+
+MAX_PICTURES = 24
+"""Finished frames shown of one job, the latest."""
+
+JOB_COLOURS = {
+    JobStatus.COMPLETED: "positive",
+    JobStatus.FAILED: "negative",
+    JobStatus.CANCELLED: "grey-7",
+    JobStatus.PAUSED: "warning",
+}
+WORKER_COLOURS = {
+    WorkerStatus.ONLINE: "positive",
+    WorkerStatus.OFFLINE: "grey-7",
+    WorkerStatus.BANNED: "negative",
+    WorkerStatus.QUARANTINED: "negative",
+}
+
+
+def mount(app: FastAPI, dispatcher: Dispatcher) -> None:
+    """Serve the dashboard at ``/`` of the dispatcher's own application, beside the API."""
+
+    @app.get("/pictures/{job_id}/{frame}", include_in_schema=False)
+    def picture(job_id: Identifier, frame: Frame) -> Response:
+        with dispatcher.store.read() as conn:
+            found = views.frame_views(conn, job_id, only=frame)
+        for file in found[0].files if found else ():
+            if media_type := MEDIA_TYPES.get(file.output.container):
+                pixels = dispatcher.blobs.stream(file.output.sha256, 0, file.output.size)
+                # A picture is for ever that of its digest, but a frame may be rendered again.
+                headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+                return StreamingResponse(pixels, media_type=media_type, headers=headers)
+        raise NotFound(f"job {job_id} has no picture of frame {frame}", word="unknown_frame")
+
+    @ui.page("/", title="RenderBros")
+    async def farm_page() -> None:
+        await _Page(dispatcher).build()
+
+    @ui.page("/job/{job_id}", title="RenderBros job")
+    async def job_page(job_id: str) -> None:
+        await _JobPage(dispatcher, job_id).build()
+
+    # No storage of NiceGUI's is used, so no secret is needed and nothing is written beside the dispatcher's data.
+    ui.run_with(app, mount_path="/", dark=True, show_welcome_message=False)
+
+
+def _header(subtitle: str) -> None:
+    with ui.header().classes("items-center bg-grey-10 q-px-lg"):
+        ui.link("RenderBros", "/").classes("text-h6 text-white no-underline")
+        ui.label(subtitle).classes("text-grey-5")
+
+
+class _Page:
+    """All jobs and workers, drawn again whenever what they show has changed."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._shown: object = None
+
+    async def build(self) -> None:
+        _header("farm")
+        with ui.column().classes("w-full q-pa-md gap-6"):
+            self._summary = ui.row().classes("gap-4")
+            ui.label("Jobs").classes("text-h6")
+            self._jobs = ui.column().classes("w-full gap-3")
+            ui.label("Workers").classes("text-h6")
+            self._workers = ui.row().classes("w-full gap-3")
+        await self._refresh()
+        ui.timer(REFRESH_SECONDS, self._refresh)
+
+    def _read(self) -> tuple[tuple[JobView, ...], tuple[WorkerView, ...]]:
+        with self._dispatcher.store.read() as conn:
+            now = self._dispatcher.store.clock()
+            return views.job_views(conn, self._dispatcher.board, now)[:50], views.worker_views(conn)
+
+    async def _refresh(self) -> None:
+        now = await run.io_bound(self._read)
+        if now is None or now == self._shown:
+            return
+        self._shown = now
+        all_jobs, all_workers = now
+        self._draw_summary(all_jobs, all_workers)
+        self._jobs.clear()
+        with self._jobs:
+            if not all_jobs:
+                ui.label("No jobs yet: renderbros submit FILE.blend sends one.").classes("text-grey-5")
+            for job in all_jobs:
+                _job_card(self._dispatcher, job, self._refresh)
+        self._workers.clear()
+        with self._workers:
+            if not all_workers:
+                ui.label("No workers yet: renderbros worker --dispatcher URL starts one.").classes("text-grey-5")
+            for worker in all_workers:
+                _worker_card(self._dispatcher, worker, self._refresh)
+
+    def _draw_summary(self, all_jobs: tuple[JobView, ...], all_workers: tuple[WorkerView, ...]) -> None:
+        figures = {
+            "jobs under way": sum(not job.status.ended for job in all_jobs),
+            "frames done": sum(job.frames_done for job in all_jobs),
+            "tasks being rendered": sum(len(job.running) for job in all_jobs),
+            "workers online": sum(worker.status is WorkerStatus.ONLINE for worker in all_workers),
+        }
+        self._summary.clear()
+        with self._summary:
+            for name, value in figures.items():
+                with ui.card().classes("q-px-lg q-py-sm"):
+                    ui.label(str(value)).classes("text-h5")
+                    ui.label(name).classes("text-caption text-grey-5")
+
+
+class _JobPage:
+    """One job: its state, its finished frames, its history."""
+
+    def __init__(self, dispatcher: Dispatcher, job_id: str) -> None:
+        self._dispatcher = dispatcher
+        self._job_id = job_id
+        self._shown: object = None
+        self._after = 0
+        self._pictures: tuple[FrameView, ...] = ()
+
+    async def build(self) -> None:
+        _header(self._job_id)
+        with ui.column().classes("w-full q-pa-md gap-4"):
+            self._card = ui.column().classes("w-full")
+            self._frames = ui.row().classes("gap-3")
+            ui.label("History").classes("text-h6")
+            self._log = ui.log(max_lines=500).classes("w-full h-80")
+        await self._refresh()
+        ui.timer(REFRESH_SECONDS, self._refresh)
+
+    def _read(self) -> tuple[JobView, tuple[FrameView, ...], Any] | None:
+        try:
+            with self._dispatcher.store.read() as conn:
+                job = views.job_view(conn, self._job_id, self._dispatcher.board, self._dispatcher.store.clock())
+                frames = views.frame_views(conn, self._job_id)
+                return job, frames, views.job_log(conn, self._job_id, self._after)
+        except RequestRefused:
+            return None
+
+    async def _refresh(self) -> None:
+        now = await run.io_bound(self._read)
+        if now is None:
+            if self._shown is None:
+                self._shown = "unknown"
+                with self._card:
+                    ui.label(f"There is no job {self._job_id}.")
+            return
+        job, frames, history = now
+        for entry in history.entries:
+            detail = " ".join(f"{name}={value}" for name, value in entry.detail.items() if value is not None)
+            self._log.push(f"{entry.at:%H:%M:%S}  {entry.event}  {entry.worker_id or ''} {detail}")
+            self._after = entry.id
+        if job != self._shown:
+            self._shown = job
+            self._card.clear()
+            with self._card:
+                _job_card(self._dispatcher, job, self._refresh)
+        self._draw_pictures(frames)
+
+    def _draw_pictures(self, frames: tuple[FrameView, ...]) -> None:
+        done = tuple(frame for frame in frames if frame.status is FrameStatus.DONE)[-MAX_PICTURES:]
+        if done == self._pictures:
+            return
+        self._pictures = done
+        self._frames.clear()
+        with self._frames:
+            for frame in done:
+                for file in frame.files:
+                    with ui.card().tight().classes("w-64"):
+                        url = f"{API_PREFIX}/blobs/{file.output.sha256}"
+                        if file.output.container in MEDIA_TYPES:
+                            ui.image(f"/pictures/{self._job_id}/{frame.frame}?{file.output.sha256}")
+                        ui.link(file.name, url).props(f'download="{file.name}"').classes("q-pa-sm text-caption")
+
+
+def _job_card(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) -> None:
+    with ui.card().classes("w-full"):
+        with ui.row().classes("w-full items-center gap-3 no-wrap"):
+            ui.link(job.name, f"/job/{job.id}").classes("text-subtitle1 text-white")
+            ui.badge(job.status, color=JOB_COLOURS.get(job.status, "primary"))
+            cut = f", {job.tiles} tiles" if job.tiles else ""
+            ui.label(f"frames {format_frames(job.frames)}, {job.width}×{job.height}{cut}").classes("text-grey-5")
+            ui.space()
+            ui.label(_standing(job)).classes("text-grey-5")
+            _job_buttons(dispatcher, job, refresh)
+        colour = JOB_COLOURS.get(job.status, "primary")
+        ui.linear_progress(value=round(job.progress, 3), show_value=False, color=colour).props("rounded size=8px")
+        for task in job.running:
+            samples = f", sample {task.sample} of {task.samples}" if task.samples else ""
+            left = f", {task.seconds_left:.0f} s left" if task.seconds_left is not None else ""
+            ui.label(f"{task.worker_name}: {task.kind} frame {task.frame}{samples}{left}").classes(
+                "text-caption text-grey-5"
+            )
+        for note in (*((job.waiting,) if job.waiting else ()), *job.notes):
+            ui.label(note).classes("text-caption text-warning")
+        if job.reason:
+            ui.label(f"{job.reason.code}: {job.reason.message}").classes("text-negative whitespace-pre-wrap")
+
+
+def _standing(job: JobView) -> str:
+    left = f", {job.seconds_left:.0f} s left" if job.seconds_left is not None else ""
+    return f"{job.frames_done} of {len(job.frames)} frames{left}"
+
+
+def _job_buttons(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) -> None:
+    choices: list[tuple[str, str, Callable[[Tx], object]]] = []
+    if job.status in (JobStatus.QUEUED, JobStatus.ACTIVE, JobStatus.FINISHING):
+        choices.append(("pause", "Pause", lambda tx: jobs.pause(tx, job.id)))
+    if job.status is JobStatus.PAUSED:
+        choices.append(("play_arrow", "Resume", lambda tx: jobs.resume(tx, job.id)))
+    if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+        choices.append(("replay", "Retry", lambda tx: jobs.retry(tx, job.id)))
+    if not job.status.ended:
+        choices.append(("stop", "Cancel", lambda tx: jobs.cancel(tx, job.id)))
+    for icon, tip, change in choices:
+        _button(dispatcher, icon, tip, change, refresh)
+
+
+def _worker_card(dispatcher: Dispatcher, worker: WorkerView, refresh: Callable[[], Any]) -> None:
+    able = worker.capabilities
+    with ui.card().classes("w-80"):
+        with ui.row().classes("w-full items-center gap-2 no-wrap"):
+            ui.label(worker.name).classes("text-subtitle1")
+            ui.badge(worker.status, color=WORKER_COLOURS.get(worker.status, "primary"))
+            ui.space()
+            if worker.pause_requested:
+                _button(dispatcher, "play_arrow", "Resume", lambda tx: workers.resume(tx, worker.id), refresh)
+            else:
+                _button(dispatcher, "pause", "Pause", lambda tx: workers.pause(tx, worker.id), refresh)
+        devices = ", ".join(device.name for device in able.devices)
+        ui.label(f"Blender {able.blender}, {able.threads} threads, {devices}").classes("text-caption text-grey-5")
+        ui.label(
+            f"{worker.tasks_accepted} tasks accepted, {worker.tasks_failed} failed, {worker.held_tasks} in hand"
+        ).classes("text-caption")
+
+
+def _button(
+    dispatcher: Dispatcher, icon: str, tip: str, change: Callable[[Tx], object], refresh: Callable[[], Any]
+) -> None:
+    async def act() -> None:
+        try:
+            await run.io_bound(dispatcher.store.change, change)
+        except RequestRefused as refusal:
+            ui.notify(str(refusal), type="negative")
+        dispatcher.intake.recover()
+        await refresh()
+
+    ui.button(icon=icon, on_click=act).props("flat dense round").tooltip(tip)

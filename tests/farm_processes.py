@@ -1,0 +1,114 @@
+"""A farm of real processes for tests: each command line as its user types it, each process killable on its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+START = ROOT / "bootstrap" / "start.py"
+
+
+def command(*words: str | Path) -> list[str]:
+    """The command line that runs ``words`` as RenderBros does from a clone."""
+    return [sys.executable, str(START), *map(str, words)]
+
+
+def run(*words: str | Path, timeout: float = 240, check: bool = True, **extra: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; with ``check``, a failure shows what it printed."""
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=timeout, check=False, **extra)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{words} exited {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}")
+    return done
+
+
+def run_json(*words: str | Path, **extra: Any) -> dict[str, Any]:
+    """Run a command with ``--json`` and return its one object."""
+    return json.loads(run(*words, "--json", **extra).stdout)  # type: ignore[no-any-return]
+
+
+def until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for ``true()``, or fail naming ``what``."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"in {seconds:.0f} s never came true: {what}")
+        time.sleep(0.05)
+
+
+class Farm:
+    """A dispatcher and workers, each a process of its own, in ``folder``."""
+
+    def __init__(self, folder: Path, *, port: int = 0) -> None:
+        self.folder = folder
+        self.port = port
+        self.url = ""
+        self.dispatcher: subprocess.Popen[str] | None = None
+        self.workers: dict[str, subprocess.Popen[str]] = {}
+
+    def start_dispatcher(self) -> None:
+        """Start it, or start it again on the same port and data."""
+        log = (self.folder / "dispatcher.log").open("a")
+        self.dispatcher = subprocess.Popen(
+            command("dispatcher", "--data", self.folder / "dispatcher", "--port", str(self.port), "--json"),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert self.dispatcher.stdout is not None
+        line = self.dispatcher.stdout.readline()
+        if not line:
+            raise AssertionError(f"the dispatcher did not start\n{(self.folder / 'dispatcher.log').read_text()}")
+        self.url = json.loads(line)["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def start_worker(self, name: str, *options: str) -> None:
+        log = (self.folder / f"{name}.log").open("a")
+        self.workers[name] = subprocess.Popen(
+            command("worker", "--dispatcher", self.url, "--name", name, "--data", self.folder / name, *options),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def renderers(self, name: str) -> list[psutil.Process]:
+        """The renderer processes below a worker."""
+        agent = psutil.Process(self.workers[name].pid)
+        return [p for p in agent.children(recursive=True) if "renderer" in p.cmdline()]
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return run_json("job", job_id, "--dispatcher", self.url)
+
+    def logs(self) -> str:
+        return "\n".join(f"=== {p.name}\n{p.read_text()[-6000:]}" for p in sorted(self.folder.glob("*.log")))
+
+    def stop(self) -> None:
+        """Stop all gently, then make sure."""
+        everyone = [*self.workers.values(), *([self.dispatcher] if self.dispatcher else [])]
+        for process in everyone:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM if os.name == "posix" else signal.CTRL_BREAK_EVENT)
+        for process in everyone:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+    def __enter__(self) -> Farm:
+        self.start_dispatcher()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

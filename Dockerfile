@@ -7,7 +7,7 @@ RUN apt-get update \
         blender bubblewrap ca-certificates libegl1 libgl1-mesa-dri postgresql python3-pip \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --home-dir /data renderbros
-ENV RENDERBROS_HOME=/opt/renderbros-packages PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+ENV RENDERBROS_HOME=/opt/renderbros-packages PIP_NO_CACHE_DIR=1
 WORKDIR /opt/renderbros
 COPY pyproject.toml ./
 COPY bootstrap bootstrap
@@ -28,13 +28,14 @@ RUN apt-get update \
         libegl1 libgl1 libgl1-mesa-dri libgomp1 libsm6 libx11-6 libxfixes3 libxi6 libxkbcommon0 libxrender1 libxxf86vm1 \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --home-dir /data renderbros
-ENV RENDERBROS_HOME=/opt/renderbros-environment PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+ENV RENDERBROS_HOME=/opt/renderbros-environment PIP_NO_CACHE_DIR=1
 WORKDIR /opt/renderbros
 COPY pyproject.toml ./
 COPY bootstrap bootstrap
 RUN python3 bootstrap/start.py prepare
 COPY __init__.py blender_manifest.toml LICENSE README.md ./
 COPY renderbros_addon renderbros_addon
+RUN python3 -m compileall -q bootstrap renderbros_addon
 ENV RENDERBROS_WORKER_DATA=/data/worker RENDERBROS_DISPATCHER_DATA=/data/dispatcher RENDERBROS_FARM_DATA=/data/farm
 USER renderbros
 WORKDIR /data

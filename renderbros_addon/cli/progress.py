@@ -112,7 +112,7 @@ class LiveDisplay:
             _clock(time.monotonic() - self._began) + (f", {_clock(job.seconds_left)} left" if job.seconds_left else ""),
         )
         tasks = Table.grid(padding=(0, 2))
-        for task in job.running:
+        for task in _at_work(job):
             tasks.add_row(
                 Text("  " + task.worker_name, style="cyan"),
                 _what(task),
@@ -123,6 +123,15 @@ class LiveDisplay:
         if not job.running:
             lines.append(Text(f"  {job.waiting or job.status.value}", style="dim"))
         return Group(*lines)
+
+
+def _at_work(job: JobView) -> list[RunningTask]:
+    """What each worker renders; what it has fetched ahead is left out."""
+    shown: dict[str, RunningTask] = {}
+    for task in job.running:
+        if task.worker_id not in shown or (task.sample is not None and shown[task.worker_id].sample is None):
+            shown[task.worker_id] = task
+    return [shown[worker] for worker in sorted(shown, key=lambda worker: shown[worker].worker_name)]
 
 
 def _headline(job: JobView) -> str:

@@ -90,5 +90,6 @@ def work(dispatcher: Dispatcher, tmp_path: Path) -> Iterator[Work]:
     yield start
     for agent in running:
         agent.end()
+    for agent in running:
         runs = agent.config.data / "runs"
         assert not runs.exists() or [path.name for path in runs.iterdir()] == ["runs.lock"]

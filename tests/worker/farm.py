@@ -21,11 +21,11 @@ LONG = 200_000
 """Samples that take minutes: for tasks that are to be disturbed."""
 
 
-def until(what: str, true: Callable[[], Any], seconds: float = 30.0) -> None:
+def until(what: str, true: Callable[[], Any], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"in {seconds:g} s never came true: {what}"
-        time.sleep(0.03)
+        time.sleep(0.05)
 
 
 class Dispatcher:

@@ -77,7 +77,8 @@ def _scene_showing(image: Any, scene: Any) -> Iterator[Any]:
     tree = show_by_compositor(stand_in, image)
     try:
         render = stand_in.render
-        render.resolution_x, render.resolution_y, render.resolution_percentage = *image.size, 100
+        render.resolution_x, render.resolution_y = image.size
+        render.resolution_percentage = 100
         render.use_border = render.use_sequencer = render.use_multiview = False
         render.use_compositing = True
         render.compositor_device, render.compositor_precision = "CPU", "FULL"

@@ -109,6 +109,8 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
         yield "Denoising is on (Render > Sampling > Denoise), which needs the whole frame."
     if cycles.time_limit > 0:
         yield "Sampling has a time limit, so how many samples a part of the frame gets depends on the machine."
+    if cycles.use_adaptive_sampling and any(layer.cycles.pass_debug_sample_count for layer in scene.view_layers):
+        yield "The Sample Count pass is on with a noise threshold: it counts in shares of the whole frame's samples."
     if cycles.use_guiding:
         yield "Path guiding is on: it learns from the pixels it renders, so a part of the frame comes out differently."
 

@@ -1,0 +1,156 @@
+"""The submitter's and operator's commands against a real dispatcher and a real worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from farm_processes import ROOT, Farm, run, run_json, until
+
+TEXTURED = """
+import sys
+import bpy
+
+blend, texture = sys.argv[-2:]
+sys.path.insert(0, sys.argv[1])
+from scenes import fresh_scene
+
+scene = fresh_scene(32, 24, samples=1)
+image = bpy.data.images.load(texture)
+image.name = "brick"
+image.use_fake_user = True
+material = bpy.data.materials.new("wall")
+material.use_nodes = True
+node = material.node_tree.nodes.new("ShaderNodeTexImage")
+node.image = image
+shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+material.node_tree.links.new(node.outputs["Color"], shader.inputs["Base Color"])
+bpy.ops.mesh.primitive_plane_add(size=4)
+bpy.context.object.data.materials.append(material)
+bpy.ops.wm.save_as_mainfile(filepath=blend, relative_remap=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    blend = tmp_path_factory.mktemp("scene") / "simple.blend"
+    words = [sys.executable, str(ROOT / "tests" / "scenes.py"), "simple", str(blend), "--samples", "2"]
+    subprocess.run(words, check=True, capture_output=True)
+    return blend
+
+
+@pytest.fixture(scope="module")
+def textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scene in ``shots`` with an image in ``textures`` beside it."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("shots", "textures"):
+        (root / name).mkdir()
+    texture = root / "textures" / "brick.ppm"
+    texture.write_bytes(b"P6 2 2 255\n" + bytes(range(12)))
+    blend = root / "shots" / "wall.blend"
+    words = [sys.executable, "-c", TEXTURED, str(ROOT / "tests"), str(blend), str(texture)]
+    subprocess.run(words, check=True, capture_output=True)
+    return blend
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    with Farm(tmp_path_factory.mktemp("farm")) as running:
+        running.start_worker("one", "--threads", "1")
+        yield running
+
+
+def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    done = run_json("submit", scene, "--frames", "1-2", "--wait", "--out", out, "--dispatcher", farm.url)
+    assert done["status"] == "completed"
+    assert done["frames_done"] == 2
+    assert [Path(file["file"]).name for file in done["files"]] == sorted(p.name for p in out.iterdir())
+    assert len(done["files"]) == 2
+
+    listed = run_json("jobs", "--dispatcher", farm.url)["jobs"]
+    assert done["job"] in [one["job"] for one in listed]
+    told = run("jobs", "--dispatcher", farm.url).stdout
+    assert done["job"] in told
+    assert "completed" in told
+
+    details = run_json("job", done["job"], "--dispatcher", farm.url)
+    assert details["status"] == "completed"
+    assert [frame["status"] for frame in details["frame_views"]] == ["done", "done"]
+    assert details["log"], "what happened to it is told"
+    words = run("job", done["job"], "--dispatcher", farm.url).stdout
+    assert f"simple ({done['job']}) is completed" in words
+    assert details["log"][0]["event"] in words
+
+    again = tmp_path / "again"
+    fetched = run_json("fetch", done["job"], "--out", again, "--dispatcher", farm.url)
+    assert len(fetched["files"]) == 2
+    for name in out.iterdir():
+        assert (again / name.name).read_bytes() == name.read_bytes()
+    spoilt = next(again.iterdir())
+    spoilt.write_bytes(b"broken off")
+    run_json("fetch", done["job"], "--out", again, "--dispatcher", farm.url)
+    assert spoilt.read_bytes() == (out / spoilt.name).read_bytes()
+
+
+def test_the_environment_says_where_the_dispatcher_is(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(f"RENDERBROS_DISPATCHER={farm.url}\n")
+    monkeypatch.delenv("RENDERBROS_DISPATCHER", raising=False)
+    until("the worker online", lambda: bool(run_json("workers", cwd=tmp_path)["workers"]), 60)
+    [worker] = run_json("workers", cwd=tmp_path)["workers"]
+    assert worker["name"] == "one"
+    assert worker["status"] == "online"
+    assert "one" in run("workers", cwd=tmp_path).stdout
+
+
+def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
+    farm: Farm, textured: Path, tmp_path: Path
+) -> None:
+    whole = run_json("submit", textured, "--frames", "1", "--out", tmp_path / "a", "--dispatcher", farm.url)
+    assert whole["status"] == "completed"
+    alone = run(
+        "submit", textured, "--frames", "1", "--no-bundle", "--wait", "--json", "--dispatcher", farm.url, check=False
+    )
+    assert alone.returncode == 1
+    told = json.loads(alone.stdout)
+    assert (told["status"], told["code"]) == ("failed", "missing_file")
+    assert "brick" in told["error"]
+
+    texture = textured.parents[1] / "textures" / "brick.ppm"
+    hidden = texture.rename(texture.with_suffix(".away"))
+    try:
+        refused = run("submit", textured, "--frames", "1", "--json", "--dispatcher", farm.url, check=False)
+        assert refused.returncode == 1
+        told = json.loads(refused.stdout)
+        assert told["code"] == "missing_file"
+        assert told["missing"][0]["path"].endswith("brick.ppm")
+        assert "brick" in told["missing"][0]["user"]
+        allowed = run_json("submit", textured, "--frames", "1", "--allow-missing", "--wait", "--dispatcher", farm.url)
+        assert allowed["status"] == "completed"
+        assert any("brick" in note for note in allowed["notes"])
+    finally:
+        hidden.rename(texture)
+
+
+def test_cancel_ends_a_job_and_its_frames_are_not_fetched(farm: Farm, scene: Path, tmp_path: Path) -> None:
+    sent = run_json("submit", scene, "--frames", "1-3", "--samples", "100000", "--dispatcher", farm.url)
+    assert sent["status"] in ("queued", "active")
+    assert run_json("cancel", sent["job"], "--dispatcher", farm.url)["status"] == "cancelled"
+    nothing = run_json("fetch", sent["job"], "--out", tmp_path / "out", "--dispatcher", farm.url)
+    assert nothing["files"] == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["job"], ["cancel"], ["fetch", "--out", "somewhere"]])
+def test_a_job_that_is_not_there_is_told(farm: Farm, words: list[str], tmp_path: Path) -> None:
+    name, *rest = words
+    done = run(name, "no-such-job", *rest, "--dispatcher", farm.url, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no-such-job" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@
 FROM debian:trixie-slim AS blender
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        blender bubblewrap ca-certificates libegl1 libgl1-mesa-dri postgresql python3-pip \
+        blender bubblewrap ca-certificates libegl1 libgl1-mesa-dri python3-pip \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --home-dir /data renderbros
 ENV RENDERBROS_HOME=/opt/renderbros-packages PIP_NO_CACHE_DIR=1

@@ -25,7 +25,14 @@ from .configure import (
 )
 from .open import blocked_script, open_blend
 from .regions import canvas_of
-from .versions import MOVIE_FORMATS, compositor_tree, file_version, running_series, sequencer_strips
+from .versions import (
+    MOVIE_FORMATS,
+    compositor_tree,
+    file_version,
+    running_series,
+    sequencer_strips,
+    volumes_need_whole_frame,
+)
 
 
 def inspect(request: InspectRequest) -> Inspection:
@@ -111,8 +118,22 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
         yield "Sampling has a time limit, so how many samples a part of the frame gets depends on the machine."
     if cycles.use_adaptive_sampling and any(layer.cycles.pass_debug_sample_count for layer in scene.view_layers):
         yield "The Sample Count pass is on with a noise threshold: it counts in shares of the whole frame's samples."
+    if volumes_need_whole_frame(scene) and _has_volumes(scene):
+        yield "The scene has volumes, which Cycles samples by their neighbourhood unless Volumes > Biased is on."
     if cycles.use_guiding:
         yield "Path guiding is on: it learns from the pixels it renders, so a part of the frame comes out differently."
+
+
+def _has_volumes(scene: Any) -> bool:
+    materials = [m for m in bpy.data.materials if m.users and not m.is_grease_pencil]
+    trees = [block.node_tree for block in (*materials, scene.world) if block is not None and block.node_tree]
+    for tree in trees:
+        for node in tree.nodes:
+            if node.bl_idname in ("ShaderNodeOutputMaterial", "ShaderNodeOutputWorld"):
+                volume = node.inputs.get("Volume")
+                if volume is not None and volume.is_linked:
+                    return True
+    return any(thing.type == "VOLUME" for thing in scene.objects)
 
 
 def _composites(tree: Any) -> bool:

@@ -103,6 +103,11 @@ def sequencer_strips(scene: Any) -> tuple[Any, ...]:
     return tuple(editor.strips if hasattr(editor, "strips") else editor.sequences)
 
 
+def volumes_need_whole_frame(scene: Any) -> bool:
+    """Cycles samples volumes by what it learns from neighbouring pixels: since 5.0, unless told to be biased."""
+    return bpy.app.version >= (5, 0, 0) and not scene.cycles.volume_biased
+
+
 def cycles_preferences() -> Any | None:
     """Cycles' add-on preferences, where its devices are chosen; None in a Blender without Cycles."""
     addon = bpy.context.preferences.addons.get("cycles")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -45,6 +46,24 @@ def until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def renderers_below(pid: int) -> list[psutil.Process]:
+    """The renderers among the live descendants of a process."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may go, or be a zombie, between the look and the question
+            if "renderer" in process.cmdline():
+                found.append(process)
+    return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie that its new parent has not buried yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Farm:
     """A dispatcher and workers, each a process of its own, in ``folder``."""
 
@@ -82,8 +101,7 @@ class Farm:
 
     def renderers(self, name: str) -> list[psutil.Process]:
         """The renderer processes below a worker."""
-        agent = psutil.Process(self.workers[name].pid)
-        return [p for p in agent.children(recursive=True) if "renderer" in p.cmdline()]
+        return renderers_below(self.workers[name].pid)
 
     def job(self, job_id: str) -> dict[str, Any]:
         return run_json("job", job_id, "--dispatcher", self.url)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import psutil
-from farm_processes import Farm, run, run_json, until
+from farm_processes import Farm, alive, run, run_json, until
 
 from renderbros_addon.imaging.fingerprint import inspect_image
 
@@ -26,7 +26,7 @@ def _fetch(farm: Farm, job: str, out: Path) -> dict[str, str]:
 
 
 def test_kill_9_of_each_process_in_turn_loses_no_frame(farm: Farm, scene: Path, tmp_path: Path) -> None:
-    options = ("--frames", "1-6", "--tiles", "2x2", "--samples", "256")
+    options = ("--frames", "1-6", "--tiles", "2x2", "--samples", "16")
     for name in ("one", "two"):
         farm.start_worker(name, "--threads", "1")
     undisturbed = _submit(farm, scene, *options)
@@ -49,7 +49,7 @@ def test_kill_9_of_each_process_in_turn_loses_no_frame(farm: Farm, scene: Path, 
     orphan = farm.renderers("two")
     farm.workers["two"].kill()
     farm.workers["two"].wait()
-    until("the dead agent's renderer gone", lambda: not any(p.is_running() for p in orphan), 10)
+    until("the dead agent's renderer gone", lambda: not any(map(alive, orphan)), 10)
     farm.start_worker("two", "--threads", "1")
 
     until("yet more tasks done", lambda: accepted(10))
@@ -72,7 +72,7 @@ def test_cancel_takes_effect_within_two_seconds_and_frees_the_worker(farm: Farm,
 
     start = time.monotonic()
     DispatcherClient(farm.url).cancel_job(job)
-    until("the renderer stopped", lambda: not any(p.is_running() for p in busy), 10)
+    until("the renderer stopped", lambda: not any(map(alive, busy)), 10)
     assert time.monotonic() - start < 2.0
     after = _submit(farm, scene, "--frames", "1", "--samples", "4")
     until("the next job done", lambda: farm.job(after)["status"] == "completed", 60)
@@ -86,7 +86,7 @@ def test_a_stopped_worker_hands_back_its_lease_and_leaves_nothing(farm: Farm, sc
     family = psutil.Process(farm.workers["one"].pid).children(recursive=True)
     farm.workers["one"].send_signal(signal.SIGTERM)
     assert farm.workers["one"].wait(10) in (0, 130, 143)
-    assert not [p for p in family if p.is_running()]
+    assert not any(map(alive, family))
     view = farm.job(job)
     assert view["tasks"].get("queued") == 1, "the lease was not handed back"
     left = [p for p in (farm.folder / "one").rglob("*") if p.is_file() and p.suffix in (".exr", ".png", ".blend")]

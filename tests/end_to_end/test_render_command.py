@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from farm_processes import command, run, run_json, until
+from farm_processes import alive, command, renderers_below, run, run_json, until
 
 from renderbros_addon.imaging.decode import read_channels
 from renderbros_addon.imaging.fingerprint import inspect_image
@@ -23,8 +24,16 @@ def _temporary() -> set[str]:
     return {p.name for p in Path(tempfile.gettempdir()).glob("renderbros-*")}
 
 
-def _processes(of: set[int]) -> list[psutil.Process]:
-    return [psutil.Process(pid) for pid in of if psutil.pid_exists(pid)]
+@contextlib.contextmanager
+def _started(*words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that is interrupted at the latest when its test is over."""
+    cli = subprocess.Popen(command(*words), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield cli
+    finally:
+        if cli.poll() is None:
+            cli.terminate()
+            cli.wait(30)
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "OPEN_EXR_MULTILAYER"])
@@ -72,26 +81,18 @@ def test_scene_faults_are_told_at_once(scene: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_render_leaves_nothing(scene: Path, tmp_path: Path, signal_number: int) -> None:
     before = _temporary()
-    cli = subprocess.Popen(
-        command("render", scene, "--frames", "1", "--samples", "100000", "--workers", "1", "--out", tmp_path / "out"),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    family: set[int] = set()
+    family: set[psutil.Process] = set()
+    words = ("render", scene, "--frames", "1", "--samples", "100000", "--workers", "1", "--out", tmp_path / "out")
+    with _started(*words) as cli:
 
-    def rendering() -> bool:
-        assert cli.poll() is None, "the command ended by itself"
-        children = psutil.Process(cli.pid).children(recursive=True)
-        family.update(p.pid for p in children)
-        renderers = [p for p in children if "renderer" in p.cmdline()]
-        return any(p.cpu_times().user > 3 for p in renderers)
+        def rendering() -> bool:
+            assert cli.poll() is None, "the command ended by itself"
+            family.update(psutil.Process(cli.pid).children(recursive=True))
+            return any(p.cpu_times().user > 3 for p in renderers_below(cli.pid))
 
-    until("a renderer at work", rendering, 60)
-    start = time.monotonic()
-    cli.send_signal(signal_number)
-    code = cli.wait(20)
-    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[signal_number] or code in (130, -15)
-    until("all processes gone", lambda: not _processes(family), 20)
-    until("all files gone", lambda: _temporary() == before, 20)
-    assert not list((tmp_path / "out").glob("*"))
-    assert time.monotonic() - start < 20
+        until("a renderer at work", rendering, 60)
+        cli.send_signal(signal_number)
+        assert cli.wait(20) == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[signal_number]
+        until("all processes gone", lambda: not any(map(alive, family)), 20)
+        until("all files gone", lambda: _temporary() == before, 20)
+        assert not list((tmp_path / "out").glob("*"))

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 from ..protocol.base import checked_name
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import Inspection, InspectRequest

@@ -2,7 +2,7 @@
 
 It makes sure that what RenderBros needs is there, then runs the command: in a plain Python in a private virtual
 environment, in a Blender from a private folder of packages. It never installs into the Python or the Blender that
-runs it. ``test [PYTEST OPTIONS]`` runs the tests, ``bench`` the measurements; ``prepare [test]`` installs what is
+runs it. ``test [PYTEST OPTIONS]`` runs the tests, ``bench NAME`` a measurement; ``prepare [test]`` installs what is
 needed (for the tests too) and ends.
 
 This file and ``interpreters.py`` must be understood by any Python 3.7, which has to say which Python is needed.
@@ -70,14 +70,29 @@ def _run(args):  # type: (list) -> int
     if command == "prepare":
         print("ready: " + sys.executable, file=sys.stderr)
         return 0
-    if command in DEVELOPER_COMMANDS:
+    if command == "test":
         import pytest
 
         os.chdir(str(ROOT))
-        return int(pytest.main((["-m", "bench", "-s", "tests/bench"] if command == "bench" else []) + args[1:]))
+        return int(pytest.main(args[1:]))
+    if command == "bench":
+        return _measure(args[1:])
     from renderbros_addon.cli.main import main as run_command
 
     return run_command(args)
+
+
+def _measure(args):  # type: (list) -> int
+    names = sorted(path.stem for path in (ROOT / "tests" / "bench").glob("*.py"))
+    if not args or args[0] not in names:
+        print("renderbros: bench takes the name of what to measure: " + ", ".join(names), file=sys.stderr)
+        return 2
+    import runpy
+
+    script = str(ROOT / "tests" / "bench" / (args[0] + ".py"))
+    sys.argv[:] = [script, *args[1:]]
+    runpy.run_path(script, run_name="__main__")
+    return 0
 
 
 def _leave(code):  # type: (int) -> None

@@ -48,6 +48,7 @@ def _typed(words: list[str]) -> int:
     import typer
 
     from . import health, job_commands, render_commands, serve_commands, worker_commands
+    from .output import Output
 
     app = typer.Typer(
         name="renderbros",
@@ -58,5 +59,12 @@ def _typed(words: list[str]) -> int:
     )
     for commands in (render_commands, serve_commands, job_commands, worker_commands, health):
         commands.register(app)
-    app(args=words, prog_name="renderbros")
+    try:
+        app(args=words, prog_name="renderbros")
+    except SystemExit as leaving:
+        if leaving.code == USAGE and "--json" in words and not Output.said:
+            # The parser has told the person; the program gets its object all the same.
+            refused = {"status": "usage_error", "error": "the command line is wrong; standard error says where"}
+            Output(as_json=True, verbose=False).result(refused)
+        raise
     return 0

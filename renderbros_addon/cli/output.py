@@ -15,6 +15,9 @@ from .errors import CommandError
 class Output:
     """Where a command's words go. With ``as_json``, standard output carries one JSON object and nothing else."""
 
+    said = False
+    """Whether this process has printed its object."""
+
     def __init__(self, *, as_json: bool, verbose: bool) -> None:
         self.as_json = as_json
         self.verbose = verbose
@@ -35,6 +38,7 @@ class Output:
         if self.as_json:
             sys.stdout.write(json.dumps(obj, ensure_ascii=False, default=str) + "\n")
             sys.stdout.flush()
+            Output.said = True
         elif isinstance(shown, str):
             self._results.print(shown, markup=False, soft_wrap=True)
         elif shown is not None:

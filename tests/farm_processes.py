@@ -47,11 +47,11 @@ def until(what: str, true: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def renderers_below(pid: int) -> list[psutil.Process]:
-    """The renderers among the live descendants of a process."""
+    """The renderers among the live descendants of a process, without the sandboxes around them."""
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # it may go, or be a zombie, between the look and the question
-            if "renderer" in process.cmdline():
+            if process.name() != "bwrap" and "renderer" in process.cmdline():
                 found.append(process)
     return found
 

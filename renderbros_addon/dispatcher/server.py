@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from .app import app_around
 from .config import DispatcherConfig
@@ -27,10 +28,12 @@ def serve(
     *,
     on_ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
+    extend: Callable[[FastAPI, Dispatcher], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM (in the main thread), or until ``stop`` is set.
 
-    ``on_ready`` is called with the URL once connections are accepted. ConfigurationError if it can't start.
+    ``on_ready`` is called with the URL once connections are accepted. ``extend`` may add to the application before it
+    serves, as the dashboard does. ConfigurationError if it can't start.
     """
     dispatcher = Dispatcher(config)
     try:
@@ -40,9 +43,12 @@ def serve(
         dispatcher.close()
         raise
     url = _url(config, listener)
+    app = app_around(dispatcher)
+    if extend is not None:
+        extend(app, dispatcher)
     server = _Server(
         uvicorn.Config(
-            app_around(dispatcher),
+            app,
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -31,6 +32,9 @@ def provide(args: list[str], blender: Any, *, developer: bool) -> None:
 
     ``blender`` is the ``bpy`` module. Problem if packages are missing and may not or can't be installed.
     """
+    if hasattr(signal, "SIGPIPE"):
+        # As any Python does: a pipe that somebody closes is an error of that write, not the end of the process.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     folder = _folder(args, blender, developer=developer)
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

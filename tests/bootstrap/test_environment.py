@@ -65,13 +65,15 @@ class Clone:
         folder.mkdir(parents=True)
         shutil.copytree(ROOT / "bootstrap", folder / "bootstrap", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "renderbros_addon" / "cli").mkdir(parents=True)
+        for place in ("renderbros_addon", "renderbros_addon/cli"):
+            (folder / place / "__init__.py").touch()
         (folder / "renderbros_addon" / "cli" / "main.py").write_text(MAIN)
         (folder / "pyproject.toml").write_text(
             f"[project]\ndependencies = [{requirement!r}]\n[project.optional-dependencies]\nbpy = []\ntest = []\n"
         )
 
     def start(self, *args: str, **more: Any) -> subprocess.Popen[str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("RENDERBROS_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("RENDERBROS_", "PYTHONPATH"))}
         return subprocess.Popen(
             [sys.executable, str(self.folder / "bootstrap" / "start.py"), *args],
             stdout=subprocess.PIPE,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from farm_processes import ROOT, Farm, run, run_json, until
+from in_blender import script_command
 
 TEXTURED = """
 import sys
 import bpy
 
-blend, texture = sys.argv[-2:]
-sys.path.insert(0, sys.argv[1])
+tests, blend, texture = sys.argv[-3:]
+sys.path.insert(0, tests)
 from scenes import fresh_scene
 
 scene = fresh_scene(32, 24, samples=1)
@@ -38,7 +38,7 @@ bpy.ops.wm.save_as_mainfile(filepath=blend, relative_remap=False)
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blend = tmp_path_factory.mktemp("scene") / "simple.blend"
-    words = [sys.executable, str(ROOT / "tests" / "scenes.py"), "simple", str(blend), "--samples", "2"]
+    words = script_command(ROOT / "tests" / "scenes.py", "simple", blend, "--samples", "2")
     subprocess.run(words, check=True, capture_output=True)
     return blend
 
@@ -52,8 +52,9 @@ def textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texture = root / "textures" / "brick.ppm"
     texture.write_bytes(b"P6 2 2 255\n" + bytes(range(12)))
     blend = root / "shots" / "wall.blend"
-    words = [sys.executable, "-c", TEXTURED, str(ROOT / "tests"), str(blend), str(texture)]
-    subprocess.run(words, check=True, capture_output=True)
+    script = root / "textured.py"
+    script.write_text(TEXTURED)
+    subprocess.run(script_command(script, ROOT / "tests", blend, texture), check=True, capture_output=True)
     return blend
 
 

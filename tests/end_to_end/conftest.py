@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from farm_processes import ROOT, Farm
+from in_blender import script_command
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene whose frames differ, in Cycles, without denoiser, of an odd size."""
     blend = tmp_path_factory.mktemp("scene") / "scene.blend"
     size = ("--width", "251", "--height", "137")
-    subprocess.run([sys.executable, str(ROOT / "tests" / "scenes.py"), "simple", str(blend), *size], check=True)
+    subprocess.run(script_command(ROOT / "tests" / "scenes.py", "simple", blend, *size), check=True)
     return blend
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 import pytest
+from in_blender import script_command
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of images that this Python's Blender rendered; see render_images.py."""
     out = tmp_path_factory.mktemp("rendered")
     script = Path(__file__).with_name("render_images.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(out)], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run(script_command(script, out), capture_output=True, text=True, timeout=300, check=False)
     assert (out / "grey.exr").is_file(), f"Blender exited {done.returncode}\n{done.stderr[-3000:]}"
     return out
 

@@ -95,6 +95,8 @@ def _install(folder: Path, wanted: list[str], blender: Any, *, developer: bool) 
         apart = [r for r in wanted if requirements.name(r) == _WITHOUT_ITS_REQUIREMENTS]
         rest = [r for r in wanted if r not in apart]
         installer([*rest, _INSTEAD_OF_THEM, *_numpy_as_here()], "--target", str(new))
+        # Scripts, which know this folder by a name it won't keep; pip would also stumble over them in the next step.
+        shutil.rmtree(new / "bin", ignore_errors=True)
         installer(apart, "--target", str(new), "--no-deps")
         new.chmod(0o755)  # others may use it, as in a container
         new.replace(folder)

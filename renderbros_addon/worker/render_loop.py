@@ -146,7 +146,8 @@ class RenderLoop:
             nonlocal last
             task.progress = progress
             now = time.monotonic()
-            if now - last >= 1 / _SENDS_PER_SECOND or progress.sample == progress.samples:
+            done = progress.sample is not None and progress.sample == progress.samples
+            if done or now - last >= 1 / _SENDS_PER_SECOND:
                 last = now
                 self._tell(task, progress)
 

@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 
 from ..protocol.renderer import Hello
+from ..protocol.states import FailureCode
 from .checkout import Checkouts, remove_tree
 from .command import chosen_blender, renderer_command
 from .config import WorkerConfig
+from .failures import is_disk_full
 from .memory import default_max_memory
 from .renderer_process import RendererLost, RendererProcess, RendererStopped
 from .sandbox import Sandbox, find_sandbox
@@ -107,7 +109,21 @@ class Supervisor:
     def _start(self, job_id: str | None) -> RendererProcess:
         self._discard()
         self._count += 1
-        self._scratch = scratch = self._run.folder(f"renderer-{self._count}")
+        try:
+            self._scratch = scratch = self._run.folder(f"renderer-{self._count}")
+            renderer = self._make(job_id, scratch)
+            with self._lock:
+                self._renderer, self._job = renderer, job_id
+            if self._ended.is_set():
+                renderer.kill()
+            renderer.start()
+        except OSError as error:
+            code = FailureCode.DISK_FULL if is_disk_full(error) else FailureCode.CRASHED
+            raise RendererLost(code, f"the renderer can't be started: {error}") from error
+        self._failures = 0
+        return renderer
+
+    def _make(self, job_id: str | None, scratch: Path) -> RendererProcess:
         sandbox = self._sandbox
 
         def wrap(command: list[str]) -> list[str]:
@@ -116,7 +132,7 @@ class Supervisor:
             readable = [self._checkouts.job_folder(job_id)] if job_id else []
             return sandbox.wrap(command, readable=readable, writable=[scratch, self._shaders])
 
-        renderer = RendererProcess(
+        return RendererProcess(
             self._command,
             scratch=scratch,
             max_memory=self.max_memory,
@@ -128,13 +144,6 @@ class Supervisor:
             wrap=wrap if sandbox else None,
             on_spawn=self._record,
         )
-        with self._lock:
-            self._renderer, self._job = renderer, job_id
-        if self._ended.is_set():
-            renderer.kill()
-        renderer.start()
-        self._failures = 0
-        return renderer
 
     def _record(self, pid: int) -> None:
         self._pid = pid

@@ -163,7 +163,7 @@ def test_a_bad_image_is_reported_and_never_uploaded(
     dispatcher: Dispatcher, submit: Submit, work: Work, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
 ) -> None:
     monkeypatch.setattr(supervisor, "renderer_command", lambda _: speaking_child(fault))
-    job = submit()
+    job = submit(series=("4.5",))  # which the child claims to be
     work(sandbox=False)
     until("reported", lambda: failures_of(dispatcher, job.id))
     assert "bad_output" in failures_of(dispatcher, job.id)[0]

@@ -14,7 +14,6 @@ from ..protocol.base import Identifier
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from . import failures, leases, results, scheduler, workers
-from .errors import Conflict
 from .idempotency import Answer, Key, once
 from .problems import DOCUMENTED
 from .requests import CallingWorker, IdempotencyKey, Service, answered, respond
@@ -93,12 +92,8 @@ def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: Ca
 @router.post("/{lease_id}/result")
 def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
     """Hand in a result whose blob is uploaded. It is looked at later; the worker can go on."""
-    size = service.blobs.size(given.output.sha256)
-    if size is None:
-        raise Conflict(
-            f"there is no blob {given.output.sha256}: upload it, then send the result again", word="missing_blob"
-        )
-    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given))
+    there = service.blobs.size(given.output.sha256) is not None
+    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, blob_there=there))
 
 
 @router.post("/{lease_id}/failure", status_code=204)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from ..protocol.base import API_PREFIX
 from . import api_events, api_health, api_jobs, api_leases, api_workers, problems
 from .api_blobs import blobs_router
 from .config import DispatcherConfig
-from .limits import Limits
+from .limits import LOOPBACK_NAMES, Limits
+from .metrics import CountRequests
 from .service import Dispatcher
 from .store import Clock, utc_now
 
@@ -55,12 +56,7 @@ def app_around(dispatcher: Dispatcher) -> FastAPI:
         app.include_router(part.router, prefix=API_PREFIX)
     app.include_router(api_health.router)
 
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "none")
-        dispatcher.metrics.request(request.method, route, response.status_code)
-        return response
-
-    app.add_middleware(Limits, max_json=config.max_json_bytes, blobs=f"{API_PREFIX}/blobs/", loopback=config.loopback)
+    app.add_middleware(CountRequests, metrics=dispatcher.metrics)
+    names = LOOPBACK_NAMES.union(config.names) if config.loopback else None
+    app.add_middleware(Limits, max_json=config.max_json_bytes, blobs=f"{API_PREFIX}/blobs/", names=names)
     return app

@@ -31,6 +31,8 @@ class DispatcherConfig:
     """URL of the blob store; None for a folder in ``data``."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    names: tuple[str, ...] = ()
+    """On loopback: host names it answers to besides localhost, for a proxy that keeps the name it was asked for."""
     insecure: bool = False
     """Listen beyond this machine although neither TLS nor a token protects the submitters' side."""
     lease_seconds: float = LEASE_SECONDS

@@ -112,11 +112,15 @@ class Intake:
     def _judge(self, checker: ImageChecker, result_id: int) -> None:
         with self._store.read() as conn:
             result = results.load(conn, result_id)
-            if result.status != results.ResultStatus.PENDING:
-                return
+            judged = result.status != results.ResultStatus.PENDING
             task = tasks.load(conn, result.task_id)
             spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
             siblings = results.channels_of_other_tiles(conn, task) if task.linear else None
+        if judged:
+            # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
+            if result.status != results.ResultStatus.ACCEPTED:
+                self._delete_spare(result.sha256)
+            return
         about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
         with self._folder() as folder:
             image = folder / "result"
@@ -131,6 +135,7 @@ class Intake:
         if output is None:
             self._store.change(lambda tx: results.reject(tx, result_id, problem))
             log.warning("result rejected: %s", problem, extra=about)
+            self._delete_spare(result.sha256)
         else:
             found = output
             self._store.change(lambda tx: results.accept(tx, result_id, found))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import RequestRefused, TooLarge
+from .errors import Forbidden, RequestRefused, TooLarge
 from .problems import problem_response
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -16,58 +16,71 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 class Limits:
     """ASGI middleware. Blobs have their own limits; every other body is JSON of at most ``max_json`` bytes.
 
-    ``loopback``: the server listens on this machine only, so it is addressed as this machine. A page that a browser
-    loaded from elsewhere and that rebound its own name to 127.0.0.1 says another name.
+    ``names``: the hosts that requests may be addressed to, None for any. On loopback they keep out pages that a browser
+    loaded from elsewhere and whose own name was then bound to 127.0.0.1.
     """
 
-    def __init__(self, app: ASGIApp, *, max_json: int, blobs: str, loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, *, max_json: int, blobs: str, names: frozenset[str] | None) -> None:
         self._app = app
         self._max_json = max_json
         self._blobs = blobs
-        self._loopback = loopback
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refusal = self._foreign(headers)
-        if refusal is None and scope["type"] == "http" and not scope["path"].startswith(self._blobs):
-            length = headers.get("content-length", "0")
-            if not length.isdecimal() or int(length) > self._max_json:
-                refusal = self._too_large()
-            receive = self._counted(receive)
-        if refusal is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": refusal.word})
-        else:
-            response = problem_response(refusal.status, refusal.word, refusal.title, refusal.detail)
-            await response(scope, receive, send)
+        try:
+            self._check_origin(Headers(scope=scope))
+            if scope["type"] == "http" and not scope["path"].startswith(self._blobs):
+                receive = await self._read(Headers(scope=scope), receive)
+        except RequestRefused as refusal:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.word})
+            else:
+                response = problem_response(refusal.status, refusal.word, refusal.title, refusal.detail)
+                await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
-    def _foreign(self, headers: Headers) -> RequestRefused | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if self._loopback and host not in LOOPBACK_NAMES:
-            return RequestRefused("this dispatcher answers to localhost only", status=403, word="foreign_host")
+    def _check_origin(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if self._names is not None and (_host_name(host) or "") not in self._names:
+            raise Forbidden("this dispatcher answers only to localhost and the names it was given", word="foreign_host")
         origin = headers.get("origin")
-        if origin is not None and (origin == "null" or urlsplit(origin).netloc != headers.get("host")):
-            return RequestRefused(
-                "requests from other sites' pages are not answered", status=403, word="foreign_origin"
-            )
-        return None
+        if origin is not None and urlsplit(origin).netloc != host:
+            raise Forbidden("requests from other sites' pages are not answered", word="foreign_origin")
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"a request's body has at most {self._max_json} bytes here")
-
-    def _counted(self, receive: Receive) -> Receive:
-        taken = 0
-
-        async def counting() -> Message:
-            nonlocal taken
+    async def _read(self, headers: Headers, receive: Receive) -> Receive:
+        """The whole body, before the application begins, so that an endless one is refused as what it is."""
+        too_large = TooLarge(f"a request's body has at most {self._max_json} bytes here")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_json:
+            raise too_large
+        body = bytearray()
+        more = True
+        while more:
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_json:
-                raise self._too_large()  # a chunked body announces no length
-            return message
+            if message["type"] != "http.request":
+                return _replay(message, receive)
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._max_json:
+                raise too_large
+        return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
-        return counting
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    waiting = [first]
+
+    async def replaying() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replaying
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..protocol.jobs import LogEntry
 from .store import Store
@@ -62,3 +63,24 @@ class _Counts(Collector):
             ):
                 number = conn.execute(select(func.count()).where(table.c.status == status)).scalar_one()
                 yield GaugeMetricFamily(f"renderbros_{name}", what, value=number)
+
+
+class CountRequests:
+    """ASGI middleware: counts requests by route, never by path, which anyone can make up."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                self._metrics.request(scope["method"], route, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, counting)

@@ -40,10 +40,13 @@ ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
 }
 
 
-def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult) -> Acceptance:
+def receive(
+    tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_there: bool = True
+) -> Acceptance:
     """Take a result in; if it is wanted, the event it leaves has the intake judge it.
 
-    The same result again gets the same answer; another one under the same lease is a Conflict.
+    The same result again gets the same answer, even if its blob has done its service and is gone. Conflict for another
+    one under the same lease, and for a new one whose blob is not there.
     """
     lease = leases.load(tx.conn, lease_id)
     if lease is None or lease.worker_id != worker_id:
@@ -54,6 +57,10 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult) -> Accept
         if known.sha256 != result.output.sha256:
             raise Conflict("another result was sent under this lease already")
         return Acceptance(wanted=known.wanted, late=known.late)
+    if not blob_there:
+        raise Conflict(
+            f"there is no blob {result.output.sha256}: upload it, then send the result again", word="missing_blob"
+        )
     task = tasks.load(tx.conn, lease.task_id)
     lease = leases.load(tx.conn, lease_id) or lease
     in_time = lease.status == LeaseStatus.HELD

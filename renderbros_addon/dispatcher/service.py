@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +25,7 @@ from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
 from .metrics import Metrics
-from .progress import ProgressBoard
+from .progress import Known, ProgressBoard
 from .store import Clock, Store, utc_now
 from .sweeper import Sweeper
 
@@ -111,13 +112,18 @@ class Dispatcher:
 
     def note_progress(self, lease_id: str, worker_id: str, progress: Progress) -> None:
         """How far a task under lease is, for viewers. Of leases that are over, or another's, nothing is noted."""
-        with self.store.read() as conn:
-            lease = leases.load(conn, lease_id)
-        if lease is None or lease.worker_id != worker_id or lease.status != LeaseStatus.HELD:
+        known = self.board.find(lease_id)
+        if known is None:
+            with self.store.read() as conn:
+                lease = leases.load(conn, lease_id)
+            if lease is None or lease.status != LeaseStatus.HELD:
+                return
+            known = Known(lease.worker_id, lease.task_id, lease.job_id, progress)
+        if known.worker_id != worker_id:
             return
-        self.board.put(lease_id, lease.task_id, progress)
+        self.board.put(lease_id, replace(known, progress=progress))
         self.hub.progress(
-            TaskProgress(lease_id=lease_id, task_id=lease.task_id, job_id=lease.job_id, progress=progress)
+            TaskProgress(lease_id=lease_id, task_id=known.task_id, job_id=known.job_id, progress=progress)
         )
 
 

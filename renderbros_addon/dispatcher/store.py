@@ -143,8 +143,11 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection with one consistent view, for reading only."""
-        with self.engine.connect() as conn, conn.begin():
-            yield conn
+        with self.engine.connect() as conn:
+            if not self.sqlite:
+                conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with conn.begin():
+                yield conn
 
     def migrate(self) -> None:
         """Bring the schema up to date; ConfigurationError if the database can't be reached."""

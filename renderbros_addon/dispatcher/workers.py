@@ -19,7 +19,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
 from ..protocol.workers import Capabilities, Enrolled, Enrolment
-from . import leases, tasks
+from . import jobs, leases, tasks
 from .errors import Conflict, LostRace, NotFound, Unauthorized
 from .store import Tx, new_id
 from .tables import AnyRow, workers
@@ -177,16 +177,13 @@ def resume(tx: Tx, worker_id: str) -> None:
 
 
 def ban(tx: Tx, worker_id: str) -> None:
-    """Take everything out of its hands, and deal with it no more."""
+    """Take everything out of its hands, for others to do, and deal with it no more."""
+    for job_id in sorted({lease.job_id for lease in leases.held_of_worker(tx.conn, worker_id)}):
+        jobs.lock(tx, job_id)
     worker = load(tx.conn, worker_id)
     if worker.status == _S.BANNED:
         return
     _move(tx, worker, _S.BANNED, "worker.banned")
-    take_back(tx, worker_id)
-
-
-def take_back(tx: Tx, worker_id: str) -> None:
-    """Revoke a banned worker's leases; their tasks go to others."""
     for lease in leases.held_of_worker(tx.conn, worker_id):
         leases.end_all(tx, [lease], LeaseStatus.REVOKED, "worker.banned")
         task = tasks.load(tx.conn, lease.task_id)

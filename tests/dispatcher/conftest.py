@@ -7,25 +7,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from renderbros_addon.dispatcher.store import Store
+from dispatcher.bench import Bench
+from dispatcher.clock import Clock
 from sqlalchemy import create_engine, text
 
-
-class Clock:
-    """Time that stands still until told to go on."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from renderbros_addon.dispatcher.store import Store
 
 
 @pytest.fixture
@@ -105,3 +94,8 @@ def store(database_url: str, clock: Clock) -> Iterator[Store]:
     store.migrate()
     yield store
     store.close()
+
+
+@pytest.fixture
+def bench(store: Store, clock: Clock) -> Bench:
+    return Bench(store, clock)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
+
 from renderbros_addon.imaging.fingerprint import inspect_image
 from renderbros_addon.protocol.jobs import JobSpec
 from renderbros_addon.protocol.leases import Task

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.pictures import BLEND, BLEND_SHA, enrolment, render
+
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve

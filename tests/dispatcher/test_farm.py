@@ -9,6 +9,7 @@ import OpenImageIO as oiio
 import pytest
 from dispatcher.pictures import job_spec, whole_picture
 from dispatcher.running import Worker, running, submit, until
+
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.protocol.states import FrameStatus, JobStatus, TaskStatus
 

@@ -60,7 +60,7 @@ class PlainDisplay:
         now = time.monotonic()
         if job.running and now - self._last > PLAIN_SECONDS:
             self._last = now
-            self._out.note(f"{_headline(job)}: " + "; ".join(_words(task) for task in job.running))
+            self._out.note(f"{_headline(job)}: " + "; ".join(_words(task) for task in _at_work(job)))
 
     def finished(self, file: FetchedFile, job: JobView) -> None:
         self._files += 1

@@ -12,11 +12,12 @@ from typing import Any
 
 from dispatcher.pictures import BLEND, BLEND_SHA, enrolment, render
 
-from renderbros_addon.client.http import DispatcherClient
+from renderbros_addon.client.http import DispatcherClient, new_key
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve
 from renderbros_addon.protocol.jobs import JobSpec, JobView
 from renderbros_addon.protocol.leases import Lease, LeaseRequest
+from renderbros_addon.protocol.results import TaskResult
 
 CHECKER = [sys.executable, "-c", "from renderbros_addon.imaging.checker import run_checker; run_checker()"]
 
@@ -67,28 +68,41 @@ def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
 class Worker:
     """Leases, makes images with numpy, uploads: a worker as the dispatcher sees it."""
 
-    def __init__(self, url: str, folder: Path, name: str = "worker", **able: Any) -> None:
+    def __init__(self, url: str, folder: Path, name: str = "worker", *, retry_for: float = 5, **able: Any) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
         with DispatcherClient(url) as anyone:
             self.enrolled = anyone.enrol(enrolment(name, **able))
-        self.client = DispatcherClient(url, self.enrolled.token, retry_for=5)
+        self._hands: list[Lease] = []
+        self._rendered: dict[str, tuple[Path, TaskResult]] = {}
+        self._key = new_key()
+        self.client = DispatcherClient(url, self.enrolled.token, retry_for=retry_for)
 
     def lease(self, count: int = 1, wait: float = 0.0, key: str | None = None) -> tuple[Lease, ...]:
         return self.client.lease(LeaseRequest(count=count), wait=wait, key=key).leases
 
     def deliver(self, lease: Lease) -> Any:
-        path, result = render(lease.task, self.folder, lease.scene.format)
+        if lease.id not in self._rendered:
+            self._rendered[lease.id] = render(lease.task, self.folder, lease.scene.format)
+        path, result = self._rendered[lease.id]
         self.client.upload(path, result.output.sha256, result.output.size)
         return self.client.result(lease.id, result)
 
     def work(self, job_id: str, seconds: float = 30) -> JobView:
-        """Render whatever there is until the job has ended."""
+        """Render whatever there is until the job has ended.
+
+        If the dispatcher goes away, raises, and goes on when called again: with the tasks that are in hand, and with
+        the same key for a request whose answer got lost.
+        """
         deadline = time.monotonic() + seconds
         while not (job := self.client.job(job_id)).status.ended:
             assert time.monotonic() < deadline, job
-            for lease in self.lease(count=4, wait=0.5):
-                self.deliver(lease)
+            if not self._hands:
+                self._hands = list(self.lease(count=4, wait=0.3, key=self._key))
+                self._key = new_key()
+            while self._hands:
+                self.deliver(self._hands[0])
+                self._hands.pop(0)
         return job
 
 

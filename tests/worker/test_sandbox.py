@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pydantic
 import pytest
 
 from renderbros_addon.worker import sandbox as room
@@ -52,7 +53,8 @@ def test_only_the_job_is_seen_and_only_scratch_is_written(tmp_path: Path) -> Non
     (job / "a.blend").write_text("scene")
     (other / "a.blend").write_text("theirs")
     (data / "identities" / "secret").write_text("secret")
-    found = find_sandbox(data, None, [])
+    packages = Path(pydantic.__file__).parents[1]
+    found = find_sandbox(data, None, [packages])
     if found is None:
         pytest.skip("bwrap is not here or not permitted")
     probe = job / "probe.py"
@@ -61,9 +63,9 @@ def test_only_the_job_is_seen_and_only_scratch_is_written(tmp_path: Path) -> Non
         port = server.getsockname()[1]
         command = [sys.executable, str(probe), str(data), str(job), str(scratch), str(port)]
         wrapped = found.wrap(command, readable=[job], writable=[scratch])
-        root = str(Path(room.__file__).parents[2])
+        roots = os.pathsep.join((str(Path(room.__file__).parents[2]), str(packages)))
         done = subprocess.run(
-            wrapped, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"], "PYTHONPATH": root}
+            wrapped, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"], "PYTHONPATH": roots}
         )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

@@ -114,7 +114,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
             "notes": job.notes,
             "seconds": round(seconds, 3),
         },
-        f"{len(files)} frames of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
+        f"{_frames(len(files))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
     )
     return 0
 
@@ -124,7 +124,7 @@ def _announce(
 ) -> None:
     spec = sent.spec
     each = f", each in {spec.tiles} tiles" if spec.tiles else ""
-    count = f"{len(spec.frames)} frame{'' if len(spec.frames) == 1 else 's'} ({format_frames(spec.frames)})"
+    count = f"{_frames(len(spec.frames))} ({format_frames(spec.frames)})"
     out.note(
         f"{spec.name}: {count} of {spec.scene.width}x{spec.scene.height} pixels{each}, "
         f"with {spec.scene.engine} on {_workers(workers)}, into {out_dir}"
@@ -132,6 +132,10 @@ def _announce(
     for note in spec.notes:
         out.note(f"note: {note}")
     shown.step("sending the scene")
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"
 
 
 def _workers(count: int) -> str:

@@ -10,6 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 API_PREFIX = "/api/v1"
 
+# Every number on the wire has an upper bound: Python's integers have none, but databases and floats do.
+MAX_COUNT = (1 << 53) - 1
+"""The largest count or number of bytes: the last integer that JSON carries exactly everywhere (RFC 8259)."""
+
+MAX_SECONDS = 1e9
+"""The longest duration: some thirty years."""
+
 
 class Wire(BaseModel):
     """A message. Immutable, and unknown fields are an error, so that a typing slip never passes silently."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from .base import FileName, Identifier, RelativePath, Sha256, Wire, checked_name
+from .base import MAX_COUNT, FileName, Identifier, RelativePath, Sha256, Wire, checked_name
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME
 from .regions import MAX_SIDE, TileGrid
 from .results import Output
@@ -55,7 +55,7 @@ class JobFile(Wire):
 
     path: RelativePath
     sha256: Sha256
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=MAX_COUNT)
 
 
 class SceneSpec(Wire):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .base import Identifier, Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Identifier, Sha256, Wire
 from .jobs import Frame, SceneSpec
 from .regions import Region
 from .states import TaskKind
@@ -52,9 +52,9 @@ class LeaseBatch(Wire):
 class Progress(Wire):
     """How far a task is; both counts are None while the engine has not told."""
 
-    sample: int | None = Field(default=None, ge=0)
-    samples: int | None = Field(default=None, ge=0)
-    seconds_left: float | None = Field(default=None, ge=0)
+    sample: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    samples: int | None = Field(default=None, ge=0, le=MAX_COUNT)
+    seconds_left: float | None = Field(default=None, ge=0, le=MAX_SECONDS)
 
 
 class RenewRequest(Wire):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from .base import Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
@@ -27,7 +27,7 @@ class Output(Wire):
 
     sha256: Sha256
     """Of the file's bytes."""
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=MAX_COUNT)
     """Bytes."""
     pixel_digest: Sha256
     """Of the decoded pixels: equal for equal pixels, whatever the metadata."""
@@ -47,11 +47,11 @@ class Output(Wire):
 class RenderStats(Wire):
     """Measured by the worker, for progress and records; never a basis for credit."""
 
-    render_seconds: float = Field(ge=0)
+    render_seconds: float = Field(ge=0, le=MAX_SECONDS)
     """Inside Blender's render call."""
-    total_seconds: float = Field(ge=0)
+    total_seconds: float = Field(ge=0, le=MAX_SECONDS)
     """From lease in hand to files checked."""
-    peak_memory: int | None = Field(default=None, ge=0)
+    peak_memory: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     """Bytes, of the renderer."""
     blender: str = Field(max_length=200)
     """Version and build, such as ``4.5.15 LTS (abcdef012345)``."""

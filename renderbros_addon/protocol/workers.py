@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from .base import Identifier, Wire
+from .base import MAX_COUNT, Identifier, Wire
 from .jobs import DataName, DeviceKind, Series
 from .states import WorkerStatus
 
@@ -36,7 +36,7 @@ class Capabilities(Wire):
     instruction_set: Annotated[str, StringConstraints(max_length=40)]
     """The highest vector extension that the processor has, such as ``AVX2``: part of what makes pixels repeatable."""
     threads: int = Field(ge=1, le=4096)
-    memory: int = Field(ge=0)
+    memory: int = Field(ge=0, le=MAX_COUNT)
     """Bytes that a renderer may use."""
 
 

@@ -54,6 +54,7 @@ def _typed(words: list[str]) -> int:
         name="renderbros",
         help="A render farm whose worker is Blender itself.",
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         pretty_exceptions_enable=False,
     )

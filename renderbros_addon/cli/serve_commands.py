@@ -12,6 +12,7 @@ import typer
 
 from . import options, settings
 from .command import command
+from .connecting import connect
 from .errors import UsageError
 from .farm import LocalFarm
 from .output import Output
@@ -140,6 +141,7 @@ def worker(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
         max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca,
     )  # fmt: skip
+    connect(dispatcher, ca).close()  # says what is wrong with the address
     config = WorkerConfig(
         dispatcher=chosen.dispatcher,
         data=chosen.worker_data.absolute(),

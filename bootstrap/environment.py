@@ -24,10 +24,9 @@ def is_complete(*, developer: bool) -> bool:
         if handed not in sys.path and Path(handed).is_dir():
             sys.path.append(handed)
         return True
-    runtime = requirements.listed("bpy")
-    if Path(sys.prefix).parent == homes.home() and _has_stamp(Path(sys.prefix), developer=developer):
+    if _is_private() and _has_stamp(Path(sys.prefix), developer=developer):
         return True
-    return not requirements.unmet(requirements.listed("bpy", "test") if developer else runtime)
+    return not requirements.unmet(requirements.listed("bpy", "test") if developer else requirements.listed("bpy"))
 
 
 def provide(*, developer: bool) -> list[str | Path]:
@@ -43,6 +42,12 @@ def provide(*, developer: bool) -> list[str | Path]:
                 _pip(place)(requirements.listed("bpy", "test"))
                 _write_stamp(place, developer=True)
     return [python, interpreters.START]
+
+
+def _is_private() -> bool:
+    """Whether this very Python is that of a private environment."""
+    home = homes.home()
+    return home.is_dir() and Path(sys.prefix).parent.samefile(home)
 
 
 def _make(place: Path) -> None:

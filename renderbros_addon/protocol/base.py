@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -36,11 +35,18 @@ _WINDOWS_DEVICES = re.compile(
 )
 
 
+# Separators, wildcards, and Unicode's category Cc.
+_NEVER_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f]')
+
+MAX_DEPTH = 64
+"""Folders in each other below a job's root."""
+
+
 def checked_name(name: str) -> str:
     """Return ``name`` if it is one plain file name on every platform, else raise ValueError."""
     if not name or name in (".", "..") or len(name.encode()) > 255:
         raise ValueError(f"not a file name: {name!r}")
-    if any(c in '/\\:*?"<>|' or unicodedata.category(c) == "Cc" for c in name):
+    if _NEVER_IN_NAMES.search(name):
         raise ValueError(f"a file name must not hold separators, wildcards or control characters: {name!r}")
     if name[-1] in " ." or _WINDOWS_DEVICES.match(name):
         raise ValueError(f"not a file name that every platform can hold: {name!r}")
@@ -51,7 +57,10 @@ def checked_relative_path(path: str) -> str:
     """Return ``path`` if it is relative, uses ``/`` and stays below its root, else raise ValueError."""
     if len(path) > 1024:
         raise ValueError("a path of over 1024 characters")
-    for part in path.split("/"):
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH:
+        raise ValueError(f"a path of over {MAX_DEPTH} folders")
+    for part in parts:
         checked_name(part)
     return path
 

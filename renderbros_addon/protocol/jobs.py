@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .base import MAX_COUNT, FileName, Identifier, RelativePath, Sha256, Wire, checked_name
-from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME
+from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .regions import MAX_SIDE, TileGrid
 from .results import Output
 from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
@@ -58,12 +58,16 @@ class JobFile(Wire):
     size: int = Field(ge=0, le=MAX_COUNT)
 
 
+MAX_FILES = 20_000
+"""Files of one job."""
+
+
 class SceneSpec(Wire):
     """Everything a worker needs to know about the scene; the same for every task of a job."""
 
     blend: RelativePath
     """The .blend to open, one of ``files``."""
-    files: tuple[JobFile, ...] = Field(min_length=1)
+    files: tuple[JobFile, ...] = Field(min_length=1, max_length=MAX_FILES)
     source_root: str | None = Field(default=None, max_length=4096)
     """The folder on the submitter's machine that ``files`` were taken from: absolute paths below it are remapped."""
     scene: DataName | None = None
@@ -92,7 +96,14 @@ class SceneSpec(Wire):
         folded = {path.casefold() for path in paths}
         if len(folded) != len(paths):
             raise ValueError("two of the job's files have the same path")
-        if any("/".join(p.split("/")[:i]) in folded for p in folded for i in range(1, p.count("/") + 1)):
+        folders: set[str] = set()
+        for path in folded:
+            while "/" in path:
+                path = path.rpartition("/")[0]
+                if path in folders:
+                    break  # and so are all above it
+                folders.add(path)
+        if folders & folded:
             raise ValueError("one of the job's paths is both a file and a folder")
         return self
 
@@ -115,6 +126,12 @@ class JobSpec(Wire):
     def _frames_rise(self) -> JobSpec:
         if any(a >= b for a, b in pairwise(self.frames)):
             raise ValueError("frames must rise, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _names_can_be_saved(self) -> JobSpec:
+        for frame in self.frames:
+            checked_name(frame_file_name(self.frame_name, frame))
         return self
 
 

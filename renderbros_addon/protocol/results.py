@@ -10,9 +10,7 @@ from .base import MAX_COUNT, MAX_SECONDS, Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
-Container = Literal[
-    "png", "jpeg", "openexr", "tiff", "webp", "bmp", "targa", "jpeg2000", "hdr", "dpx", "cineon", "sgi"
-]
+Container = Literal["png", "jpeg", "openexr", "tiff", "webp", "bmp", "targa", "jpeg2000", "hdr", "dpx", "cineon", "sgi"]
 """A file format, by OpenImageIO's name."""
 
 PixelType = Literal["uint8", "uint16", "uint32", "half", "float"]

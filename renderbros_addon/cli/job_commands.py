@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..protocol.frames import format_frames
@@ -91,7 +91,9 @@ def jobs(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.Ca =
     """List the jobs of a dispatcher."""
     with connect(dispatcher, ca) as client:
         found = client.jobs()
-    table = Table("id", "name", "status", "frames", "done", "priority", "what", box=None, pad_edge=False)
+    table = Table(
+        Column("id", no_wrap=True), "name", "status", "frames", "done", "priority", "what", box=None, pad_edge=False
+    )
     for one in found:
         table.add_row(
             one.id,

@@ -22,7 +22,8 @@ class Output:
         self.as_json = as_json
         self.verbose = verbose
         self.notes = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._results = Console(highlight=False)
+        # A file or a pipe has no width: nothing is cut there.
+        self._results = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
     @property
     def live(self) -> bool:

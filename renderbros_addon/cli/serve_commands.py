@@ -47,7 +47,12 @@ def farm(
     running = LocalFarm(chosen, chosen.farm_data.absolute())
     with stopped_by_signals(stop) as exit_code, running:
         out.result(
-            {"status": "ready", "url": running.url, "workers": running.workers, "data": str(chosen.farm_data)},
+            {
+                "status": "ready",
+                "url": running.url,
+                "workers": running.workers,
+                "data": str(chosen.farm_data.absolute()),
+            },
             f"{running.workers} workers and a dispatcher at {running.url}; Ctrl-C stops them",
         )
         while not stop.wait(1.0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from . import options
@@ -21,7 +21,18 @@ def workers(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.C
     """List the workers of a dispatcher."""
     with connect(dispatcher, ca) as client:
         found = client.workers()
-    table = Table("id", "name", "status", "Blender", "devices", "accepted", "failed", "held", box=None, pad_edge=False)
+    table = Table(
+        Column("id", no_wrap=True),
+        "name",
+        "status",
+        "Blender",
+        "devices",
+        "accepted",
+        "failed",
+        "held",
+        box=None,
+        pad_edge=False,
+    )
     for one in found:
         table.add_row(
             one.id,

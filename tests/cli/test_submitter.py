@@ -107,7 +107,9 @@ def test_the_environment_says_where_the_dispatcher_is(
     [worker] = run_json("workers", cwd=tmp_path)["workers"]
     assert worker["name"] == "one"
     assert worker["status"] == "online"
-    assert "one" in run("workers", cwd=tmp_path).stdout
+    told = run("workers", cwd=tmp_path).stdout
+    assert worker["id"] in told
+    assert "one" in told
 
 
 def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(

@@ -102,8 +102,20 @@ def _restore(before: list[tuple[Any, str, Any]]) -> None:
     raise NotRestored(f"settings that could not be put back: {', '.join(wrong)}")
 
 
+def show_scene(scene: Any) -> None:
+    """Make ``scene`` the active one, as Blender's own ``--scene`` does.
+
+    Only of the active scene does Blender write animated settings, such as exposure, back to where saving reads them.
+    """
+    for window in bpy.context.window_manager.windows:
+        window.scene = scene
+
+
 def pick_scene(name: str | None) -> Any:
-    """The scene called ``name``, or the one that was active when the file was saved; CannotServe if there is none."""
+    """The scene called ``name``, made active; without a name, the one that was active when the file was saved.
+
+    CannotServe if there is none of that name.
+    """
     if name is None:
         return bpy.context.scene
     scene = bpy.data.scenes.get(name)
@@ -111,6 +123,7 @@ def pick_scene(name: str | None) -> Any:
         raise scene_fault(
             FailureCode.UNKNOWN_SCENE, f'The file has no scene "{name}", only {_listed(bpy.data.scenes)}.'
         )
+    show_scene(scene)
     return scene
 
 

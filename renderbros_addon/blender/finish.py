@@ -49,11 +49,12 @@ def _save_combined(scene: Any, request: FinishRequest, out_dir: Path) -> None:
         extract_combined(Path(request.assembled), combined)
     except ImageError as error:
         raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be read: {error}") from error
+    if scene.animation_data is not None:
+        # Exposure may be animated, and only the active scene takes on its animated values: so before it is copied.
+        scene.frame_set(request.frame)
     image = bpy.data.images.load(str(combined), check_existing=False)
     try:
         with _scene_showing(image, scene) as stand_in:
-            # What view transforms depend on may be animated.
-            stand_in.frame_set(request.frame)
             stand_in.render.filepath = literal_path(str(out_dir / "frame"))
             call_blender(stand_in, out_dir)
     finally:

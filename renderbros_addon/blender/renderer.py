@@ -161,8 +161,8 @@ class Renderer:
 
     def _keep_open(self, root: Path, spec: SceneSpec) -> None:
         """Have the job's file open, and nothing of it pointing outside of the job's folder."""
-        # Another engine rewires a compositor's Render Layers, which can't be undone: that takes a fresh file.
-        key = (root, spec.blend, spec.files, spec.source_root, spec.settings.engine)
+        # Another engine rewires a compositor for good, and a scene once shown stays shown: both take a fresh file.
+        key = (root, spec.blend, spec.files, spec.source_root, spec.scene, spec.settings.engine)
         if key != self._open:
             self._open = None
             root = root.resolve()

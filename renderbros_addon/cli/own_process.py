@@ -115,4 +115,5 @@ def _handling(handler: Any, signals: list[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            # None stands for a handler that was not set from Python, as Blender's: there is no way back to it.
+            signal.signal(number, signal.SIG_DFL if old is None else old)

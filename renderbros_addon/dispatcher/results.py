@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, and_, exists, insert, not_, or_, select, update
 
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
@@ -18,7 +18,7 @@ from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, 
 from . import failures, frames, jobs, leases, tasks
 from .errors import Conflict, LostRace, NotFound
 from .store import Tx
-from .tables import AnyRow, results
+from .tables import AnyRow, job_blobs, results
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
 
@@ -40,9 +40,7 @@ ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
 }
 
 
-def receive(
-    tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_there: bool = True
-) -> Acceptance:
+def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_there: bool = True) -> Acceptance:
     """Take a result in; if it is wanted, the event it leaves has the intake judge it.
 
     The same result again gets the same answer, even if its blob has done its service and is gone. Conflict for another
@@ -184,13 +182,23 @@ def accept(tx: Tx, result_id: int, output: Output) -> None:
 
 
 def _note_twin(tx: Tx, result: AnyRow, output: Output) -> None:
-    """The same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt."""
+    """The same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
+
+    The same frame of another job that brought the same files is a shot submitted again: it has to have these pixels.
+    """
+    theirs, ours = job_blobs.alias(), job_blobs.alias()
+    submitted_again = and_(
+        results.c.frame == result.frame,
+        exists().where(
+            theirs.c.job_id == results.c.job_id, ours.c.job_id == result.job_id, theirs.c.sha256 == ours.c.sha256
+        ),
+    )
     twin = tx.conn.execute(
         select(results.c.job_id, results.c.frame, results.c.worker_id)
         .where(
             results.c.pixel_digest == output.pixel_digest,
             results.c.status == _S.ACCEPTED,
-            or_(results.c.job_id != result.job_id, results.c.frame != result.frame),
+            or_(and_(results.c.job_id != result.job_id, not_(submitted_again)), results.c.frame != result.frame),
         )
         .limit(1)
     ).first()

@@ -65,5 +65,12 @@ def checked_relative_path(path: str) -> str:
     return path
 
 
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "")
+
+
+Prose = Annotated[str, AfterValidator(_without_nul)]
+"""Words for people, of whatever origin. A NUL, which PostgreSQL can't store, is dropped: the rest may matter."""
+
 FileName = Annotated[str, AfterValidator(checked_name)]
 RelativePath = Annotated[str, AfterValidator(checked_relative_path)]

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from .base import MAX_COUNT, FileName, Identifier, RelativePath, Sha256, Wire, checked_name
+from .base import MAX_COUNT, FileName, Identifier, Prose, RelativePath, Sha256, Wire, checked_name
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .regions import MAX_SIDE, TileGrid
 from .results import Output
 from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
 
-DataName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+DataName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 """The name of a data-block, view layer, engine or format, as Blender spells it."""
 
 Series = Annotated[str, StringConstraints(pattern=r"^\d{1,2}\.\d{1,2}$")]
@@ -111,14 +111,14 @@ class SceneSpec(Wire):
 class JobSpec(Wire):
     """What ``POST /jobs`` takes."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
     priority: int = Field(default=50, ge=0, le=100)
     """Higher goes first; among equals the older job does."""
     frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)
     tiles: TileGrid | None = None
     """None renders whole frames, straight to the job's format."""
     frame_name: FrameNameTemplate
-    notes: tuple[Annotated[str, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
+    notes: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
     """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
     scene: SceneSpec
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from .base import MAX_COUNT, MAX_SECONDS, Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Prose, Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
@@ -51,10 +51,10 @@ class RenderStats(Wire):
     """From lease in hand to files checked."""
     peak_memory: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     """Bytes, of the renderer."""
-    blender: str = Field(max_length=200)
+    blender: Prose = Field(max_length=200)
     """Version and build, such as ``4.5.15 LTS (abcdef012345)``."""
-    device: str = Field(max_length=200)
-    warnings: tuple[Annotated[str, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
+    device: Prose = Field(max_length=200)
+    warnings: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
 
 
 class TaskResult(Wire):
@@ -69,7 +69,7 @@ class Failure(Wire):
 
     kind: FailureKind
     code: FailureCode
-    message: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
+    message: Annotated[Prose, StringConstraints(min_length=1, max_length=4000)]
     """What was wrong, where, and what to do."""
-    log_tail: Annotated[str, StringConstraints(max_length=20000)] = ""
+    log_tail: Annotated[Prose, StringConstraints(max_length=20000)] = ""
     """The end of the renderer's log."""

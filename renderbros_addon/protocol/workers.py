@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from .base import MAX_COUNT, Identifier, Wire
+from .base import MAX_COUNT, Identifier, Prose, Wire
 from .jobs import DataName, DeviceKind, Series
 from .states import WorkerStatus
 
@@ -16,24 +16,24 @@ class Device(Wire):
     """A device that Cycles can render on."""
 
     kind: DeviceKind
-    backend: Annotated[str, StringConstraints(max_length=40)]
+    backend: Annotated[Prose, StringConstraints(max_length=40)]
     """``CPU``, ``CUDA``, ``OPTIX``, ``HIP``, ``ONEAPI`` or ``METAL``."""
-    name: Annotated[str, StringConstraints(max_length=200)]
+    name: Annotated[Prose, StringConstraints(max_length=200)]
 
 
 class Capabilities(Wire):
     """What a worker's Blender is and has, as its renderer read it."""
 
-    blender: Annotated[str, StringConstraints(max_length=40)]
+    blender: Annotated[Prose, StringConstraints(max_length=40)]
     """Full version, such as ``4.5.15``."""
     series: Series
-    build: Annotated[str, StringConstraints(max_length=40)]
+    build: Annotated[Prose, StringConstraints(max_length=40)]
     """Build hash."""
     engines: tuple[DataName, ...] = Field(max_length=100)
     devices: tuple[Device, ...] = Field(max_length=100)
-    platform: Annotated[str, StringConstraints(max_length=200)]
+    platform: Annotated[Prose, StringConstraints(max_length=200)]
     """Operating system and machine, such as ``Linux x86_64``."""
-    instruction_set: Annotated[str, StringConstraints(max_length=40)]
+    instruction_set: Annotated[Prose, StringConstraints(max_length=40)]
     """The highest vector extension that the processor has, such as ``AVX2``: part of what makes pixels repeatable."""
     threads: int = Field(ge=1, le=4096)
     memory: int = Field(ge=0, le=MAX_COUNT)
@@ -46,7 +46,7 @@ class Enrolment(Wire):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
     secret: Annotated[str, StringConstraints(min_length=32, max_length=128)]
     """Made by the worker and kept in its data folder, so that it is the same worker after a restart."""
-    invite: Annotated[str, StringConstraints(max_length=200)] | None = None
+    invite: Annotated[Prose, StringConstraints(max_length=200)] | None = None
     capabilities: Capabilities
 
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from renderbros_addon.protocol.jobs import MAX_FILES, JobFile, JobSpec, SceneSpec
 from renderbros_addon.protocol.leases import Progress
-from renderbros_addon.protocol.results import RenderStats
+from renderbros_addon.protocol.results import Failure, RenderStats
+from renderbros_addon.protocol.states import FailureCode, FailureKind
 
 DIGEST = "0" * 64
 
@@ -56,3 +57,12 @@ def test_numbers_have_upper_bounds() -> None:
         JobFile(path="a", sha256=DIGEST, size=10**30)
     with pytest.raises(ValidationError):
         RenderStats(render_seconds=1, total_seconds=1.7e308, blender="4.5", device="CPU")
+
+
+def test_nul_is_refused_in_names_and_dropped_from_prose() -> None:
+    with pytest.raises(ValidationError):
+        JobSpec(name="a\0b", frames=(1,), frame_name="#.png", scene=SceneSpec(**scene()))
+    with pytest.raises(ValidationError):
+        SceneSpec(**{**scene(), "engine": "CYC\0LES"})
+    failure = Failure(kind=FailureKind.WORKER, code=FailureCode.CRASHED, message="it \0crashed", log_tail="a\0b")
+    assert (failure.message, failure.log_tail) == ("it crashed", "ab")

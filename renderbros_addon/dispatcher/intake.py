@@ -31,6 +31,15 @@ log = logging.getLogger("renderbros.dispatcher")
 ASSEMBLY_ATTEMPTS = 3
 """How often a frame's tiles are put together before the job is given up."""
 
+_SPARE_ROOM = 16 << 20
+"""Bytes of free disk below which a failed assembly is blamed on the disk."""
+
+MAX_LINEAR_CHANNELS = 512
+"""Of a multilayer EXR: some ten view layers with every pass that Blender has. A worker that sends more wastes time."""
+
+MAX_PICTURE_CHANNELS = 16
+"""Of every other format, with room for stereo and depth."""
+
 Step = tuple[str, str, int]
 """("result", "", its row id) or ("frame", job's id, frame)."""
 
@@ -138,8 +147,10 @@ class Intake:
             self._delete_spare(result.sha256)
         else:
             found = output
-            self._store.change(lambda tx: results.accept(tx, result_id, found))
-            log.info("result of frame %d accepted", result.frame, extra=about)
+            status = self._store.change(lambda tx: results.accept(tx, result_id, found))
+            log.info("result of frame %d: %s", result.frame, status, extra=about)
+            if status != results.ResultStatus.ACCEPTED:
+                self._delete_spare(result.sha256)
 
     @staticmethod
     def _look(
@@ -153,7 +164,12 @@ class Intake:
         """Level 0: what is wrong with an image, or else what it is."""
         claimed = Output.model_validate_json(claimed_text)
         try:
-            found = checker.inspect(image)
+            layered = task.linear or scene.format == "OPEN_EXR_MULTILAYER"
+            found = checker.inspect(
+                image,
+                max_pixels=tasks.region_of(task).width * tasks.region_of(task).height,
+                max_channels=MAX_LINEAR_CHANNELS if layered else MAX_PICTURE_CHANNELS,
+            )
         except ImageError as error:
             return f"The image can't be used: {error}", None
         problems = [
@@ -190,6 +206,8 @@ class Intake:
                 ]
                 output = checker.assemble(pieces, spec.scene.width, spec.scene.height, out)
             except (ImageError, FileNotFoundError, BlobCorrupt) as error:
+                if self._is_full(folder):
+                    raise OSError(f"no room to assemble frame {frame} of job {job_id}: {error}") from error
                 self._assembly_failed(job_id, frame, str(error))
                 return
             before = self._store.change(lambda tx: frames.announce_assembled(tx, job_id, frame, output.sha256))
@@ -200,6 +218,10 @@ class Intake:
             self._delete_spare(output.sha256)
             return
         log.info("frame %d assembled from %d tiles", frame, len(tiles), extra={"job": job_id})
+
+    def _is_full(self, folder: Path) -> bool:
+        """Whether what lies in ``folder`` would not fit beside it once more: then the disk failed, not the tiles."""
+        return shutil.disk_usage(folder).free < sum(file.stat().st_size for file in folder.iterdir()) + _SPARE_ROOM
 
     def _assembly_failed(self, job_id: str, frame: int, problem: str) -> None:
         log.error("frame %d can't be assembled: %s", frame, problem, extra={"job": job_id})

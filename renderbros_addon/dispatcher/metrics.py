@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..protocol.base import API_PREFIX
 from ..protocol.jobs import LogEntry
 from .store import Store
 from .tables import jobs, leases, results, tasks, workers
@@ -79,7 +80,8 @@ class CountRequests:
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
+                # Without the prefix, which some versions of FastAPI leave out here.
+                route = getattr(scope.get("route"), "path", "none").removeprefix(API_PREFIX)
                 self._metrics.request(scope["method"], route, message["status"])
             await send(message)
 

@@ -141,15 +141,18 @@ def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     return result, tasks.load(tx.conn, result.task_id), job
 
 
-def accept(tx: Tx, result_id: int, output: Output) -> None:
-    """``output``, as found by looking at the image, is good: the task is done, unless it was already."""
+def accept(tx: Tx, result_id: int, output: Output) -> ResultStatus:
+    """``output``, as found by looking at the image, is good: the task is done, unless it was already.
+
+    Returns what became of the result: another may have been accepted, or the job cancelled, while it was looked at.
+    """
     found = _open_for(tx, result_id)
     if found is None:
-        return
+        return ResultStatus(load(tx.conn, result_id).status)
     result, task, job = found
     if JobStatus(job.status).ended or task.status not in tasks.OPEN:
         _move(tx, result, _S.EVIDENCE)
-        return
+        return _S.EVIDENCE
     if task.status == TaskStatus.LEASED:
         # A late result proved good: the other worker need not go on.
         lease = leases.held_of_task(tx.conn, task.id)
@@ -179,6 +182,7 @@ def accept(tx: Tx, result_id: int, output: Output) -> None:
     _note_twin(tx, result, output)
     frames.task_accepted(tx, jobs.parse_spec(job.spec), task, output)
     jobs.settle(tx, job.id)
+    return _S.ACCEPTED
 
 
 def _note_twin(tx: Tx, result: AnyRow, output: Output) -> None:

@@ -62,7 +62,9 @@ class Dispatcher:
             self._lock.release()
             raise
         self.intake = Intake(self.store, self.blobs, self._scratch, self._checker, config.intake_threads)
-        self.sweeper = Sweeper(self.store, self.intake.recover, offline_seconds=config.offline_seconds)
+        self.sweeper = Sweeper(
+            self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
+        )
         self._seen: dict[str, float] = {}
         self._seen_lock = threading.Lock()
         self._started = False
@@ -105,7 +107,7 @@ class Dispatcher:
         """A worker asked for something."""
         now = time.monotonic()
         with self._seen_lock:
-            if now - self._seen.get(worker_id, float("-inf")) < SEEN_EVERY:
+            if now - self._seen.get(worker_id, float("-inf")) < min(SEEN_EVERY, self.config.offline_seconds / 4):
                 return
             self._seen[worker_id] = now
         self.store.change(lambda tx: workers.seen(tx, worker_id))
@@ -132,7 +134,8 @@ class DataLock:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._lock = FileLock(data / "dispatcher.lock", timeout=0)
+        # Held by the process, whichever of its threads took it or gives it back.
+        self._lock = FileLock(data / "dispatcher.lock", timeout=0, thread_local=False)
         # Beside the lock, not in it: on Windows nobody else can read a locked file.
         self._holder = data / "dispatcher.holder.json"
 
@@ -152,7 +155,7 @@ class DataLock:
         try:
             holder = json.loads(self._holder.read_text())
             return f" (process {holder['pid']} on {holder['host']})"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def release(self) -> None:

@@ -15,15 +15,26 @@ from .store import Store
 log = logging.getLogger("renderbros.dispatcher")
 
 
+MISSED_SECONDS = 10.0
+"""A round that comes so much late means that the machine slept or the process was stopped."""
+
+
 class Sweeper:
     """Sweeps every ``interval`` seconds, in a thread of its own. ``recover`` is the intake's, called now and then."""
 
     def __init__(
-        self, store: Store, recover: Callable[[], None], *, offline_seconds: float, interval: float = 1.0
+        self,
+        store: Store,
+        recover: Callable[[], None],
+        *,
+        offline_seconds: float,
+        lease_seconds: float,
+        interval: float = 1.0,
     ) -> None:
         self._store = store
         self._recover = recover
         self._offline = timedelta(seconds=offline_seconds)
+        self._lease_seconds = lease_seconds
         self._interval = interval
         self._started: datetime | None = None
         self._stop = threading.Event()
@@ -47,7 +58,12 @@ class Sweeper:
             (3600.0, self.forget_answers),
         ]
         due = [0.0] * len(duties)
+        wall, steady = self._store.clock(), time.monotonic()
         while not self._stop.wait(self._interval):
+            slept = (time.monotonic() - steady, (self._store.clock() - wall).total_seconds())
+            wall, steady = self._store.clock(), time.monotonic()
+            if max(slept) > self._interval + MISSED_SECONDS or min(slept) < -MISSED_SECONDS:
+                self.forgive(max(slept))
             for i, (every, duty) in enumerate(duties):
                 if time.monotonic() < due[i]:
                     continue
@@ -57,6 +73,15 @@ class Sweeper:
                 except Exception:
                     # The database may be away for a while; the next round will do.
                     log.exception("a sweep failed and will be tried again")
+
+    def forgive(self, seconds: float) -> None:
+        """Start all waits anew: for ``seconds`` by the clock nobody could be heard, or the clock was set."""
+        log.warning("this dispatcher was stopped, or the clock was set: %.0f s are missing", seconds)
+        self._started = self._store.clock()
+        try:
+            self._store.change(lambda tx: leases.grace(tx, self._lease_seconds))
+        except Exception:
+            log.exception("leases could not be prolonged")
 
     def expire_leases(self) -> None:
         """Take tasks back from leases past their expiry."""

@@ -13,8 +13,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 AS_BLENDER_LOADS_IT = """
 import importlib.util, sys
+root = sys.argv[1]
 name = "bl_ext.user_default.renderbros_addon"
-spec = importlib.util.spec_from_file_location(name, sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
+spec = importlib.util.spec_from_file_location(name, root + "/__init__.py", submodule_search_locations=[root])
 module = sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 module.register()

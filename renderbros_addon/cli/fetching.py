@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from ..client.http import DispatcherClient
 from ..protocol.jobs import FrameFile, FrameView
 from ..protocol.states import FrameStatus
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,23 @@ class FetchedFile:
     def as_json(self) -> dict[str, Any]:
         facts = self.file.output.model_dump(include={"sha256", "size", "pixel_digest", "phash", "width", "height"})
         return {"frame": self.frame, "file": str(self.path), **facts}
+
+
+def usable_folder(out: Path) -> Path:
+    """``out``, absolute; UsageError if frames could not be written there, which is better known before they exist.
+
+    The folder itself is made with the first frame.
+    """
+    out = out.absolute()
+    existing = next(place for place in (out, *out.parents) if place.exists())
+    if not existing.is_dir():
+        raise UsageError(f"--out: {existing} is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UsageError(f"--out: nothing can be written into {existing}: {error.strerror or error}") from None
+    return out
 
 
 class Fetcher:

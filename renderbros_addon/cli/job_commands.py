@@ -16,7 +16,7 @@ from . import inspection, options, settings, submission
 from .command import command
 from .connecting import connect
 from .errors import UsageError
-from .fetching import Fetcher
+from .fetching import Fetcher, usable_folder
 from .following import follow
 from .output import Output
 from .own_process import ended_by_signals
@@ -63,6 +63,7 @@ def submit(
         allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
         format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device,
     )  # fmt: skip
+    folder = usable_folder(out_dir) if out_dir else None
     chosen = settings.load(blender=blender)
     with ended_by_signals(), connect(dispatcher, ca) as client, display(out) as shown:
         shown.step(f"looking into {blend.name}")
@@ -76,7 +77,7 @@ def submit(
             out.note(f"note: {note}")
         shown.step("sending the scene")
         sent = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
-        fetcher = Fetcher(client, sent.id, out_dir.absolute()) if out_dir else None
+        fetcher = Fetcher(client, sent.id, folder) if folder else None
         if wait or fetcher:
             out.note(f"job {sent.id}")
             sent = follow(client, sent.id, shown, fetcher=fetcher)
@@ -150,9 +151,10 @@ def fetch(
     """Bring the frames of a job that are finished."""
     if out_dir is None:
         raise UsageError("say where the frames shall go: --out DIR")
+    folder = usable_folder(out_dir)
     with ended_by_signals(), connect(dispatcher, ca) as client:
         one = client.job(job_id)
-        fetcher = Fetcher(client, job_id, out_dir.absolute())
+        fetcher = Fetcher(client, job_id, folder)
         files = fetcher.fetch()
     out.result(
         _job_json(one) | {"out": str(fetcher.out), "files": [file.as_json() for file in files]},

@@ -45,6 +45,7 @@ class PlainDisplay:
     def __init__(self, out: Output) -> None:
         self._out = out
         self._files = 0
+        self._waiting: str | None = None
         self._last = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -58,6 +59,10 @@ class PlainDisplay:
 
     def show(self, job: JobView) -> None:
         now = time.monotonic()
+        if job.waiting != self._waiting:
+            self._waiting = job.waiting
+            if job.waiting:
+                self._out.note(f"waiting: {job.waiting}")
         if job.running and now - self._last > PLAIN_SECONDS:
             self._last = now
             self._out.note(f"{_headline(job)}: " + "; ".join(_words(task) for task in _at_work(job)))

@@ -14,7 +14,7 @@ from ..protocol.jobs import JobView
 from . import inspection, options, settings, submission
 from .command import command
 from .farm import LocalFarm
-from .fetching import Fetcher
+from .fetching import Fetcher, usable_folder
 from .following import Patience, follow
 from .output import Output
 from .own_process import ended_by_signals
@@ -77,6 +77,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
     asked = {"scene": None, "resolution": None, "priority": 50, "allow_missing": False, "bundle": True} | asked
     if blend is not None:
         submission.wish(blend, **asked)  # what is plainly wrong is told before anything starts
+    folder = usable_folder(out_dir)
     farm = LocalFarm(chosen)
     with ended_by_signals(), display(out) as shown:
         shown.step(f"starting a dispatcher and {_workers(chosen.workers)}")
@@ -92,7 +93,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
             sent = submission.prepare(wish, found)
             _announce(out, shown, sent, farm.workers, out_dir)
             job = submission.submit(client, sent)
-            fetcher = Fetcher(client, job.id, out_dir.absolute())
+            fetcher = Fetcher(client, job.id, folder)
             patience = Patience(client, farm.workers)
 
             def check(job: JobView) -> None:

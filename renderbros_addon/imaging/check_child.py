@@ -53,7 +53,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             _limit_memory(int(request["max_memory"]))
             return {"output": None}
         case "inspect":
-            return {"output": inspect_image(Path(request["path"])).model_dump(mode="json")}
+            return {"output": inspect_image(Path(request["path"]), **request["limits"]).model_dump(mode="json")}
         case "assemble":
             tiles = [(Region.model_validate(region), Path(path)) for region, path in request["tiles"]]
             out = Path(request["out"])

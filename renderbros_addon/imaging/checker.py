@@ -23,7 +23,7 @@ import psutil
 
 from ..protocol.regions import Region
 from ..protocol.results import Output
-from .errors import ImageError
+from .errors import CheckerFailed, ImageError
 
 _log = logging.getLogger("renderbros.imaging")
 
@@ -49,7 +49,8 @@ class _Lost(Exception):
 class ImageChecker:
     """Inspects and assembles images in a child process, one request at a time, from any thread.
 
-    The child starts with the first request, and again after it died, took too long or too much memory.
+    The child starts with the first request, and again after it died, took too long or too much memory. CheckerFailed if
+    it does not start.
     """
 
     def __init__(self, command: Sequence[str], *, timeout: float = 120.0, max_memory: int = DEFAULT_MEMORY) -> None:
@@ -61,9 +62,15 @@ class ImageChecker:
         self._lock = threading.Lock()
         self._child: _Child | None = None
 
-    def inspect(self, path: Path) -> Output:
-        """:func:`~.fingerprint.inspect_image` in the child; ImageError also if the child was lost over it."""
-        return self._ask({"op": "inspect", "path": str(path.resolve())}, path.name, [path])
+    def inspect(self, path: Path, *, max_pixels: int | None = None, max_channels: int | None = None) -> Output:
+        """:func:`~.fingerprint.inspect_image` in the child; ImageError also if the child was lost over it.
+
+        Who knows how large the image should be says so: a small file can unpack to minutes of work, and is refused by
+        its header instead.
+        """
+        told = {"max_pixels": max_pixels, "max_channels": max_channels}
+        limits = {name: value for name, value in told.items() if value is not None}
+        return self._ask({"op": "inspect", "path": str(path.resolve()), "limits": limits}, path.name, [path])
 
     def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
         """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
@@ -115,7 +122,7 @@ class ImageChecker:
                 self._child.ask({"op": "limit", "max_memory": self._max_memory}, self._timeout, None)
             except (_Lost, TimeoutError, MemoryError) as error:
                 self._drop()
-                raise ImageError(f"the image checker does not start: {error or 'no answer'}") from error
+                raise CheckerFailed(f"the image checker does not start: {error or 'no answer'}") from error
         try:
             return self._child.ask(request, seconds, self._max_memory)
         except TimeoutError:
@@ -152,7 +159,7 @@ class _Child:
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except OSError as error:
-            raise ImageError(f"the image checker does not start: {error}") from error
+            raise CheckerFailed(f"the image checker does not start: {error}") from error
         # Popen types its pipes as optional; all three were asked for.
         self._stdin = cast(IO[str], self._process.stdin)
         self._stdout = cast(IO[str], self._process.stdout)

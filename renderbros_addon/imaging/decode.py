@@ -95,7 +95,7 @@ class ImageFile:
     height: int
     parts: tuple[Part, ...]
 
-    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int = MAX_CHANNELS) -> None:
         """Open ``path`` and read its headers; ImageError if it is no image, broken, or beyond a limit."""
         self.path = path
         self._whole: Pixels | None = None
@@ -114,13 +114,13 @@ class ImageFile:
             if container not in CONTAINERS:
                 raise ImageError(f"{path.name} is of a format that no render has: {container}")
             self.container = container
-            self.parts = tuple(self._parts(max_pixels))
+            self.parts = tuple(self._parts(max_pixels, max_channels))
         except BaseException:
             self.close()
             raise
         self.width, self.height = self.parts[0].width, self.parts[0].height
 
-    def _parts(self, max_pixels: int) -> Iterator[Part]:
+    def _parts(self, max_pixels: int, max_channels: int) -> Iterator[Part]:
         seen: set[str] = set()
         size: tuple[int, int] | None = None
         index = 0
@@ -134,8 +134,8 @@ class ImageFile:
             if size is not None and size != (spec.width, spec.height):
                 raise ImageError(f"the parts of {self.path.name} differ in size")
             size = (spec.width, spec.height)
-            if spec.nchannels < 1 or len(seen) + spec.nchannels > MAX_CHANNELS:
-                raise ImageError(f"{self.path.name} has no channels, or more than {MAX_CHANNELS}")
+            if spec.nchannels < 1 or len(seen) + spec.nchannels > max_channels:
+                raise ImageError(f"{self.path.name} has no channels, or more than {max_channels}")
             part = Part(index, spec.width, spec.height, self._names(spec), self._types(spec), spec)
             if spec.tile_height * part.row_bytes > MAX_TILE_ROW_BYTES:
                 raise ImageError(f"{self.path.name} is stored in tiles larger than any render has")

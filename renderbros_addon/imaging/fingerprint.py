@@ -11,14 +11,14 @@ import numpy as np
 
 from ..protocol.results import Output, PixelType
 from .channels import Picture, picture_of
-from .decode import DTYPES, MAX_PIXELS, ImageFile, Part, Pixels
+from .decode import DTYPES, MAX_CHANNELS, MAX_PIXELS, ImageFile, Part, Pixels
 from .errors import ImageError
 from .phash import Grey, grey_rows, phash
 
 _DIGEST_NAME = b"renderbros pixels 1\n"
 
 
-def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Output:
+def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int = MAX_CHANNELS) -> Output:
     """Decode ``path`` to the last pixel and tell its facts.
 
     The pixel digest is the SHA-256 of a line for each channel, sorted by name: its name, its stored type, its width and
@@ -34,7 +34,7 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Output:
     with path.open("rb") if path.is_file() else _missing(path) as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
         size = raw.tell()
-    with ImageFile(path, max_pixels=max_pixels) as file:
+    with ImageFile(path, max_pixels=max_pixels, max_channels=max_channels) as file:
         picture = picture_of(file.channels)
         look = _Look(file, picture)
         digests: dict[str, str] = {}

@@ -21,6 +21,8 @@ from .failures import failure, of_disk
 
 log = logging.getLogger("renderbros.worker")
 
+_NO_ROOM = 507
+_WAIT_FOR_ROOM = 5.0
 _TRIES_AFTER_FAULTS = 5
 """A dispatcher that answers with a fault of its own is asked again so often."""
 
@@ -63,16 +65,22 @@ class Uploader:
         report: TaskResult | Failure | HandBack | None
         report = self._checked(task, task.outcome) if isinstance(task.outcome, Image) else task.outcome
         key = new_key()
-        for tries_left in reversed(range(_TRIES_AFTER_FAULTS)):
-            if report is None:
-                return
+        tries_left = _TRIES_AFTER_FAULTS
+        while report is not None:
             try:
                 self._send(task, report, key)
                 return
             except DispatcherUnreachable:
                 raise
             except DispatcherError as error:
-                if error.problem.status >= 500 and tries_left:
+                if error.problem.status == _NO_ROOM:
+                    # Nobody's fault here, and what is rendered is not thrown away for it: space comes back.
+                    log.warning("the dispatcher has no room: %s; keeping the result", error, extra=task.extra)
+                    if self._ended.wait(_WAIT_FOR_ROOM):
+                        raise Stopped("stopped while reporting") from error
+                    continue
+                tries_left -= 1
+                if error.problem.status >= 500 and tries_left > 0:
                     log.warning("the dispatcher has a fault: %s; trying again", error, extra=task.extra)
                     if self._ended.wait(2.0):
                         raise Stopped("stopped while reporting") from error
@@ -124,9 +132,11 @@ class Uploader:
 
     def _report_about(
         self, task: HeldTask, report: TaskResult | Failure | HandBack, error: DispatcherError
-    ) -> Failure | None:
+    ) -> Failure | HandBack | None:
         """What to report after the dispatcher turned ``report`` down; None if there is nothing left to say."""
         log.warning("the dispatcher does not take it: %s", error, extra=task.extra)
+        if error.problem.status >= 500:
+            return None if isinstance(report, HandBack) else HandBack(f"the dispatcher has a fault: {error}")
         if isinstance(report, TaskResult) and error.problem.status not in (401, 403, 404, 409, 410):
             return failure(
                 FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the dispatcher did not take the result: {error}"

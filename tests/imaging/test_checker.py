@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from renderbros_addon.imaging.checker import ImageChecker
-from renderbros_addon.imaging.errors import ImageError
+from renderbros_addon.imaging.errors import CheckerFailed, ImageError
 from renderbros_addon.imaging.fingerprint import inspect_image
 from renderbros_addon.protocol.regions import Region
 
@@ -223,7 +223,7 @@ def test_close_leaves_no_process_and_no_thread(rendered: Path):
     "bad", [["/nowhere/python"], [sys.executable, "-c", "raise SystemExit('no such room')"], [sys.executable, "-c", ""]]
 )
 def test_a_command_that_is_no_checker(rendered: Path, bad: list[str]):
-    with ImageChecker(bad, timeout=20) as checker, pytest.raises(ImageError, match="does not start"):
+    with ImageChecker(bad, timeout=20) as checker, pytest.raises(CheckerFailed, match="does not start"):
         checker.inspect(rendered / "alpha.png")
 
 

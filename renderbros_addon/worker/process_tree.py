@@ -13,6 +13,9 @@ import psutil
 _CHILDREN_EVERY = 2.0
 """Seconds between listings of descendants: a listing reads every process of the machine."""
 
+_YOUNG = 5.0
+"""Seconds in which a new process may still start what does the work, as a sandbox does: it is listed at every look."""
+
 
 class ProcessTree:
     """The process that ``popen`` started in a session or group of its own, and its descendants."""
@@ -21,6 +24,7 @@ class ProcessTree:
         self._popen = popen
         self._members: list[psutil.Process] = []
         self._listed = float("-inf")
+        self._born = time.monotonic()
         with contextlib.suppress(psutil.NoSuchProcess):
             self._members = [psutil.Process(popen.pid)]
 
@@ -57,7 +61,7 @@ class ProcessTree:
 
     def _current(self) -> list[psutil.Process]:
         now = time.monotonic()
-        if self._members and now - self._listed >= _CHILDREN_EVERY:
+        if self._members and (now - self._born < _YOUNG or now - self._listed >= _CHILDREN_EVERY):
             self._listed = now
             leader = self._members[0]
             with contextlib.suppress(psutil.Error):

@@ -94,6 +94,8 @@ class RendererProcess:
         self._command = list(command)
         self._scratch = scratch
         self._max_memory = max_memory
+        # Kept from task to task: one that is shorter than the time between two looks is not to go unseen.
+        self._last_look = float("-inf")
         self._threads = threads
         self._start_timeout = start_timeout
         self._heartbeat_timeout = heartbeat_timeout
@@ -241,7 +243,7 @@ class RendererProcess:
         timeout: float | None,
     ) -> AnyReply:
         """The reply to a request; the hello if ``request_id`` is None."""
-        began = last_look = time.monotonic()
+        began = last_turn = time.monotonic()
         self._count_idle_from(child, began)
         while True:
             if self._stopped:
@@ -252,12 +254,13 @@ class RendererProcess:
             except queue.Empty:
                 reply = _NOTHING
             now = time.monotonic()
-            if now - last_look > self._heartbeat_timeout / 2:
+            if now - last_turn > self._heartbeat_timeout / 2:
                 # We did not run ourselves, say in a laptop that slept: the child had no chance either.
                 child.last_sign_of_life = now
                 self._count_idle_from(child, now)
-            if now - last_look >= WATCH_SECONDS:
-                last_look = now
+            last_turn = now
+            if now - self._last_look >= WATCH_SECONDS:
+                self._last_look = now
                 self._watch_memory(child)
                 if request_id is not None:
                     self._watch_life(child, now)

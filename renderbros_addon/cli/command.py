@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from . import logs, settings
-from .errors import DONE, FAILED, INTERRUPTED, CommandError
+from .errors import DONE, FAILED, INTERRUPTED, CommandError, Interrupted
 from .output import Output
 
 log = logging.getLogger("renderbros.cli")
@@ -76,7 +76,7 @@ def _guarded(
         out.error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        out.error(CommandError("interrupted", status="interrupted"))
+        out.error(Interrupted())
         return INTERRUPTED
     except Exception as error:
         # Every room's errors carry words for people; only what is not expected needs its place in the code.

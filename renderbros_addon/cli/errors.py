@@ -16,6 +16,15 @@ class CommandError(Exception):
         self.detail = detail
 
 
+class Interrupted(CommandError):
+    """Someone pressed Ctrl-C; the message says what goes on all the same."""
+
+    exit_code = INTERRUPTED
+
+    def __init__(self, message: str = "interrupted", **detail: object) -> None:
+        super().__init__(message, status="interrupted", **detail)
+
+
 class UsageError(CommandError):
     """The command was called in a way that can't work, whatever the state of the world."""
 

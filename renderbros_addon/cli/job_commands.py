@@ -15,7 +15,7 @@ from ..protocol.jobs import JobView, LogEntry
 from . import inspection, options, settings, submission
 from .command import command
 from .connecting import connect
-from .errors import UsageError
+from .errors import Interrupted, UsageError
 from .fetching import Fetcher, usable_folder
 from .following import follow
 from .output import Output
@@ -80,7 +80,13 @@ def submit(
         fetcher = Fetcher(client, sent.id, folder) if folder else None
         if wait or fetcher:
             out.note(f"job {sent.id}")
-            sent = follow(client, sent.id, shown, fetcher=fetcher)
+            try:
+                sent = follow(client, sent.id, shown, fetcher=fetcher)
+            except KeyboardInterrupt:
+                goes_on = (
+                    f"interrupted; job {sent.id} goes on: fetch {sent.id} brings its frames, cancel {sent.id} ends it"
+                )
+                raise Interrupted(goes_on, job=sent.id) from None
     result = _job_json(sent)
     if fetcher:
         result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.fetched.values()]}

@@ -100,6 +100,8 @@ def load(**options: object) -> Settings:
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the file .env in {Path.cwd()} is not UTF-8 ({error.reason}): save it as such") from None
     except ValidationError as error:
         told = []
         for problem in error.errors():

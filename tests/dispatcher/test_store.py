@@ -135,11 +135,15 @@ def test_sqlite_writers_of_several_processes_wait_for_each_other(tmp_path: Path)
     first.migrate()
     problems: list[BaseException] = []
 
+    def count_and_emit(tx: Tx) -> None:
+        # Reads, then writes: fails at once in a transaction that did not begin as a writer's.
+        tx.conn.execute(select(func.count()).select_from(events)).scalar_one()
+        tx.emit("x")
+
     def write(store: Store) -> None:
         try:
             for _ in range(30):
-                # Reads, then writes: fails at once in a transaction that did not begin as a writer's.
-                store.change(lambda tx: (tx.conn.execute(select(func.count()).select_from(events)), tx.emit("x")))
+                store.change(count_and_emit)
         except BaseException as error:
             problems.append(error)
 

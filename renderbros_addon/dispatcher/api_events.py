@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from ..protocol.base import Identifier
 from ..protocol.events import TaskProgress, event_adapter
+from .dependencies import known_worker
 from .errors import RequestRefused
 from .hub import Subscriber
-from .requests import known_worker
 from .service import Dispatcher
 
 log = logging.getLogger("renderbros.dispatcher")

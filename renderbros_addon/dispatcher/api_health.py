@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
+from .dependencies import Service
 from .errors import RequestRefused
 from .problems import DOCUMENTED
-from .requests import Service
 
 router = APIRouter(tags=["health"], responses=DOCUMENTED)
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Response
 from ..protocol.base import Identifier
 from ..protocol.jobs import Frame, FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
 from . import jobs, tasks, views
+from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
 from .idempotency import Key, once
 from .problems import DOCUMENTED
-from .requests import IdempotencyKey, Service, answered, respond
 from .service import Dispatcher
 from .store import Tx
 

@@ -14,9 +14,9 @@ from ..protocol.base import Identifier
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from . import failures, leases, results, scheduler, workers
+from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
 from .idempotency import Answer, Key, once
 from .problems import DOCUMENTED
-from .requests import CallingWorker, IdempotencyKey, Service, answered, respond
 from .service import Dispatcher
 from .store import Tx
 

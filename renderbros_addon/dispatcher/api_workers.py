@@ -9,10 +9,10 @@ from fastapi import APIRouter, Response
 from ..protocol.base import Identifier
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
 from . import views, workers
+from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound
 from .idempotency import Key, once
 from .problems import DOCUMENTED
-from .requests import IdempotencyKey, Service, answered, respond
 from .service import Dispatcher
 from .store import Tx
 

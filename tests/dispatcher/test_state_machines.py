@@ -303,7 +303,7 @@ def test_on_sqlite() -> None:
         return store
 
     machine = type("OnSqlite", (FarmMachine,), {"open_store": staticmethod(open_store)})
-    run_state_machine_as_test(machine, settings=_settings(20, 80))
+    run_state_machine_as_test(machine, settings=_settings(15, 80))
 
 
 def test_on_postgresql(postgresql_database: str) -> None:
@@ -320,7 +320,7 @@ def test_on_postgresql(postgresql_database: str) -> None:
         return store
 
     machine = type("OnPostgresql", (FarmMachine,), {"open_store": staticmethod(open_store)})
-    run_state_machine_as_test(machine, settings=_settings(6, 60))
+    run_state_machine_as_test(machine, settings=_settings(5, 60))
 
 
 def test_no_state_leads_where_its_table_does_not_allow() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -119,6 +120,37 @@ def biased_volume(scene: Any) -> None:
     tree.links.new(volume.outputs[0], output.inputs["Volume"])
     if hasattr(scene.cycles, "volume_biased"):
         scene.cycles.volume_biased = True
+
+
+def compositing(scene: Any) -> Any:
+    """A compositor that passes Render Layers on; returns its tree."""
+    scene.render.use_compositing = True
+    if hasattr(scene, "compositing_node_group"):
+        tree = bpy.data.node_groups.new("Comp", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        scene.compositing_node_group = tree
+        output = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    layers = tree.nodes.new("CompositorNodeRLayers")
+    tree.links.new(layers.outputs["Image"], output.inputs[0])
+    return tree
+
+
+def file_output(scene: Any, folder: Path | None = None) -> None:
+    """A compositor that also writes the frame into ``folder``, as any scene may."""
+    tree = compositing(scene)
+    node = tree.nodes.new("CompositorNodeOutputFile")
+    layers = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeRLayers")
+    if hasattr(node, "file_output_items"):
+        node.directory = str(folder or "//elsewhere")
+        node.file_output_items.new("RGBA", "Image")
+    else:
+        node.base_path = str(folder or "//elsewhere")
+    tree.links.new(layers.outputs["Image"], node.inputs[0])
 
 
 TILEABLE: tuple[Callable[[Any], None], ...] = (

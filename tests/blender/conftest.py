@@ -146,8 +146,25 @@ class RendererProcess:
 
 
 @pytest.fixture
-def renderer(tmp_path: Path) -> Iterator[RendererProcess]:
-    process = RendererProcess(tmp_path / "renderer.log")
-    yield process
-    if process.process.poll() is None:
-        assert process.close() == 0
+def renderer_with(tmp_path: Path) -> Iterator[Callable[..., RendererProcess]]:
+    """Starts renderers with what is given added to their environment."""
+    started: list[RendererProcess] = []
+
+    def start(**environment: str) -> RendererProcess:
+        started.append(RendererProcess(tmp_path / f"renderer{len(started)}.log", **environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            assert process.close() == 0
+
+
+@pytest.fixture
+def renderer(renderer_with: Callable[..., RendererProcess]) -> RendererProcess:
+    return renderer_with()
+
+
+@pytest.fixture
+def make_spec() -> Callable[..., SceneSpec]:
+    return spec_for

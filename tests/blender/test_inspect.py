@@ -8,12 +8,12 @@ from typing import Any
 
 import bpy
 import pytest
-from scene_features import TILEABLE, _tree, set_border
+from scene_features import TILEABLE, _tree, compositing, file_output, set_border
 from scenes import fresh_scene, save
 
 from renderbros_addon.blender.failures import CannotServe
 from renderbros_addon.blender.inspect import inspect
-from renderbros_addon.blender.versions import compositor_tree, running_series
+from renderbros_addon.blender.versions import running_series
 from renderbros_addon.protocol.frames import frame_file_name
 from renderbros_addon.protocol.jobs import RenderSettings
 from renderbros_addon.protocol.renderer import Inspection, InspectRequest
@@ -34,24 +34,6 @@ def saved(tmp_path: Path) -> Callable[[Callable[[Any], None]], Path]:
     return build
 
 
-def compositing(scene: Any) -> Any:
-    """A compositor that passes Render Layers on; returns its tree."""
-    scene.render.use_compositing = True
-    if hasattr(scene, "compositing_node_group"):
-        tree = bpy.data.node_groups.new("Comp", "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-        scene.compositing_node_group = tree
-        output = tree.nodes.new("NodeGroupOutput")
-    else:
-        scene.use_nodes = True
-        tree = compositor_tree(scene)
-        tree.nodes.clear()
-        output = tree.nodes.new("CompositorNodeComposite")
-    layers = tree.nodes.new("CompositorNodeRLayers")
-    tree.links.new(layers.outputs["Image"], output.inputs[0])
-    return tree
-
-
 def denoising(scene: Any) -> None:
     scene.cycles.use_denoising = True
 
@@ -59,11 +41,6 @@ def denoising(scene: Any) -> None:
 def glare(scene: Any) -> None:
     tree = compositing(scene)
     tree.nodes.new("CompositorNodeGlare")
-
-
-def file_output(scene: Any) -> None:
-    tree = compositing(scene)
-    tree.nodes.new("CompositorNodeOutputFile")
 
 
 def other_pass(scene: Any) -> None:

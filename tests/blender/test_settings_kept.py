@@ -168,3 +168,22 @@ def test_finishing_leaves_nothing_behind(studio: Any) -> None:
     assert dump(scene) == before
     assert blocks() == blocks_before
     assert bpy.context.scene == scene
+
+
+def test_threads_are_what_the_agent_allows(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Told by the setting, not by processor time: Blender 4.5 keeps a second thread spinning beside a single one.
+    studio.take()
+    seen: list[tuple[str, int]] = []
+    real = render_module.call_blender
+
+    def watching(scene: Any, out_dir: Path) -> None:
+        seen.append((scene.render.threads_mode, scene.render.threads))
+        real(scene, out_dir)
+
+    monkeypatch.setattr(render_module, "call_blender", watching)
+    monkeypatch.setenv("RENDERBROS_THREADS", "1")
+    studio.render(CROP)
+    monkeypatch.setenv("RENDERBROS_THREADS", "many")
+    studio.render(CROP)
+    assert seen[0] == ("FIXED", 1)
+    assert seen[1][0] == "AUTO"

@@ -62,6 +62,7 @@ jobs = Table(
     Column("device", String(8), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+    Column("cuts", Text),  # the regions of its tiles, JSON, where the dispatcher decided on them; set when it is queued
     Column("blocked_since", UtcTime),  # since when every fitting worker online has been blocked for it
     Column("reason_code", String(32)),
     Column("reason_message", Text),
@@ -195,6 +196,16 @@ results = Table(
     Index("results_by_pixels", "pixel_digest"),
 )
 
+result_files = Table(
+    "result_files",
+    metadata,
+    Column("result_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("sha256", _Sha, nullable=False),
+    Column("output", Text, nullable=False),  # like results.output
+    Index("result_files_by_sha256", "sha256"),
+)
+
 frames = Table(
     "frames",
     metadata,
@@ -206,6 +217,7 @@ frames = Table(
     Column("attempts", Integer, nullable=False),  # failed attempts at assembling
     Column("output", Text),
     Column("output_sha256", _Sha),
+    Column("result_id", BigInteger),  # the result with the final output
     Index("frames_by_state", "state"),
     Index("frames_by_assembled", "assembled"),
     Index("frames_by_output", "output_sha256"),

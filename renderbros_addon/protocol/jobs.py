@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from .base import MAX_COUNT, FileName, Identifier, Prose, RelativePath, Sha256, Wire, checked_name
+from .base import MAX_COUNT, Identifier, Prose, RelativePath, Sha256, Wire, checked_name, checked_relative_path
+from .costs import CostMap
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .regions import MAX_SIDE, TileGrid
 from .results import Output
@@ -19,6 +20,13 @@ DataName = Annotated[str, StringConstraints(min_length=1, max_length=255, patter
 
 Series = Annotated[str, StringConstraints(pattern=r"^\d{1,2}\.\d{1,2}$")]
 """A Blender series, such as ``4.5``."""
+
+
+def series_number(series: str) -> tuple[int, int]:
+    """``series`` as numbers that compare: 4.10 comes after 4.9."""
+    major, _, minor = series.partition(".")
+    return int(major), int(minor)
+
 
 DeviceKind = Literal["CPU", "GPU"]
 
@@ -33,6 +41,19 @@ def _checked_template(template: str) -> str:
 
 FrameNameTemplate = Annotated[str, AfterValidator(_checked_template)]
 """A frame's file name with ``#`` for the digits of its number, such as ``shot_####.png``."""
+
+
+def _checked_path_template(template: str) -> str:
+    if "#" not in template.rpartition("/")[2]:
+        raise ValueError(f"a file name needs a run of # where the frame's number goes: {template!r}")
+    return checked_relative_path(template)
+
+
+PathTemplate = Annotated[str, AfterValidator(_checked_path_template)]
+"""Like :data:`FrameNameTemplate`, with folders before it: ``passes/depth_####.exr``."""
+
+MAX_EXTRAS = 200
+"""Files beside the frame itself that one frame may come to."""
 
 
 class RenderSettings(Wire):
@@ -80,12 +101,21 @@ class SceneSpec(Wire):
     """The file format of a finished frame, by Blender's name."""
     series: tuple[Series, ...] = Field(min_length=1)
     """The Blender series that may render it."""
+    saved_by: Series | None = None
+    """The series that saved the file: none below it can open it without losing data."""
     engine: DataName
     """The engine it will be rendered with, after overrides."""
     device: DeviceKind = "CPU"
     """The kind of device it must be rendered on; there is no falling back."""
     allow_missing: bool = False
     """Render although linked files are missing."""
+
+    @model_validator(mode="after")
+    def _series_can_open_it(self) -> SceneSpec:
+        for series in self.series:
+            if self.saved_by is not None and series_number(series) < series_number(self.saved_by):
+                raise ValueError(f"Blender {series} can't open a file that Blender {self.saved_by} saved")
+        return self
 
     @model_validator(mode="after")
     def _blend_is_brought(self) -> SceneSpec:
@@ -116,8 +146,14 @@ class JobSpec(Wire):
     """Higher goes first; among equals the older job does."""
     frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)
     tiles: TileGrid | None = None
-    """None renders whole frames, straight to the job's format."""
+    """None renders whole frames, straight to the job's format, unless ``cost`` is there."""
+    cost: CostMap | None = None
+    """Cut frames into tiles of equal cost by this map; the dispatcher decides how many when it queues the job."""
+    chunk: int | None = Field(default=None, ge=1, le=MAX_FRAMES)
+    """Consecutive frames that one worker renders if it can, which keeps its scene warm; None is by measured time."""
     frame_name: FrameNameTemplate
+    extras: tuple[PathTemplate, ...] = Field(default=(), max_length=MAX_EXTRAS)
+    """Other files that a frame may come to: a compositor's File Output nodes, the other views of a stereo frame."""
     notes: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
     """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
     scene: SceneSpec
@@ -132,6 +168,19 @@ class JobSpec(Wire):
     def _names_can_be_saved(self) -> JobSpec:
         for frame in self.frames:
             checked_name(frame_file_name(self.frame_name, frame))
+        # The longest number stands for all: an extra's name differs from frame to frame in nothing else.
+        longest = min(self.frames[0], -abs(self.frames[-1]))
+        names = [self.frame_name, *self.extras]
+        for name in self.extras:
+            checked_relative_path(frame_file_name(name, longest))
+        if len({name.casefold() for name in names}) != len(names):
+            raise ValueError("two files of a frame have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_cut(self) -> JobSpec:
+        if self.tiles is not None and self.cost is not None:
+            raise ValueError("a job is cut by a grid or by cost, not by both")
         return self
 
 
@@ -193,9 +242,9 @@ class FrameView(Wire):
 
 
 class FrameFile(Wire):
-    """A finished file of a frame; its bytes are at ``/blobs/{sha256}``."""
+    """A finished file of a frame; its bytes are at ``/blobs/{sha256}``. The frame itself comes first."""
 
-    name: FileName
+    name: RelativePath
     output: Output
 
 

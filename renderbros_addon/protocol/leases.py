@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .base import MAX_COUNT, MAX_SECONDS, Identifier, Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Identifier, RelativePath, Sha256, Wire
 from .jobs import Frame, SceneSpec
 from .regions import Region
 from .states import TaskKind
@@ -24,6 +24,8 @@ class Task(Wire):
     """Of the output frame; the full region for a whole frame."""
     linear: bool
     """Render to a multilayer EXR of floats, without denoiser, compositor or sequencer, instead of the job's format."""
+    extras: tuple[RelativePath, ...] = ()
+    """Names of the other files that this task may come to; see ``JobSpec.extras``."""
     assembled: Sha256 | None = None
     """For ``finish``: the blob with the assembled frame, a multilayer EXR."""
 

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from .base import Wire
-from .jobs import DeviceKind, Frame, FrameNameTemplate, RenderSettings, SceneSpec, Series
+from .base import RelativePath, Wire
+from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .regions import Region
 from .states import FailureCode, FailureKind
@@ -104,12 +104,20 @@ class Progressed(Wire):
     progress: Progress
 
 
+class RenderedExtra(Wire):
+    """A file beside the image: ``name`` is one of ``JobSpec.extras`` with the frame's number in it."""
+
+    name: RelativePath
+    path: str
+
+
 class Rendered(Wire):
-    """The task is done and its one image lies at ``path``."""
+    """The task is done and its image lies at ``path``."""
 
     type: Literal["rendered"] = "rendered"
     id: str
     path: str
+    extras: tuple[RenderedExtra, ...] = ()
     render_seconds: float
     device: str
     warnings: tuple[str, ...] = ()
@@ -158,6 +166,8 @@ class Inspection(Wire):
     device: DeviceKind
     format: str
     frame_name: FrameNameTemplate
+    extras: tuple[PathTemplate, ...] = ()
+    """See ``JobSpec.extras``."""
     cameras: tuple[str, ...]
     whole_because: tuple[str, ...]
     """Why this scene can't be tiled for now, one sentence each; empty if it can."""

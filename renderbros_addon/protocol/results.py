@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from .base import MAX_COUNT, MAX_SECONDS, Prose, Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Prose, RelativePath, Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
@@ -57,10 +57,19 @@ class RenderStats(Wire):
     warnings: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
 
 
+class ExtraFile(Wire):
+    """A file that a frame came to beside its picture."""
+
+    name: RelativePath
+    """One of the job's ``extras`` with the frame's number in it."""
+    output: Output
+
+
 class TaskResult(Wire):
     """Body of ``POST /leases/{id}/result``: the blobs are there already."""
 
     output: Output
+    extras: tuple[ExtraFile, ...] = Field(default=(), max_length=200)
     stats: RenderStats
 
 

@@ -161,6 +161,11 @@ def size_blur(node: Any, pixels: int) -> None:
         node.inputs["Size"].default_value = (pixels, pixels)
 
 
+def denoised(scene: Any) -> None:
+    scene.cycles.use_denoising = True
+    scene.cycles.denoiser = "OPENIMAGEDENOISE"
+
+
 def file_output(scene: Any, folder: Path | None = None) -> None:
     """A compositor that also writes the frame into ``folder``, as any scene may."""
     tree = compositing(scene)

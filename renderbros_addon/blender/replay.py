@@ -6,6 +6,7 @@ out as after a render: nothing of them is imitated here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from ..protocol.regions import Region
 from ..protocol.states import FailureCode
 from .failures import worker_fault
 from .versions import cycles_engine
+
+log = logging.getLogger("renderbros.blender")
 
 _NOISY = "Noisy "
 """Cycles' name for a pass as it was before the denoiser starts so."""
@@ -63,7 +66,10 @@ def replaying(frame: AssembledFrame) -> Iterator[None]:
             _hand_out(self, depsgraph.view_layer_eval.name, frame)
         except Exception as error:
             # Blender would print it and go on with an empty picture.
-            problems.append(error)
+            log.debug("handing out an assembled frame failed", exc_info=True)
+            # Traces hold the engine, which Blender frees now.
+            error.__cause__ = error.__context__ = None
+            problems.append(error.with_traceback(None))
 
     def nothing(self: Any, *_: object) -> None:
         pass

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 import pytest
-from blender_images import channels_of
-from scene_features import compositing, ends, set_border, size_blur, through
+from blender_images import DENOISED_NOISE, assert_same_pixels
+from scene_features import compositing, denoised, ends, set_border, size_blur, through
 
 from renderbros_addon.blender.failures import CannotServe
 from renderbros_addon.blender.open import open_blend
@@ -96,11 +94,6 @@ def test_finished_equals_blenders_own(
     assert done.path.suffix == own.suffix
     assert [p.name for p in done.path.parent.iterdir()] == [done.path.name]
     assert_same_pixels(done.path, own)
-
-
-def denoised(scene: Any) -> None:
-    scene.cycles.use_denoising = True
-    scene.cycles.denoiser = "OPENIMAGEDENOISE"
 
 
 def denoised_fast(scene: Any) -> None:
@@ -258,15 +251,7 @@ def test_what_comes_after_sampling_equals_blenders_own(
     done = studio.finished(assembled, frame=3)
     open_blend(studio.blend)
     own = studio.render(linear=False, frame=3)
-    assert_same_pixels(done.path, own)
-
-
-def assert_same_pixels(path: Path, own: Path) -> None:
-    expected, actual = channels_of(own), channels_of(path)
-    assert expected.keys() == actual.keys()
-    for name, pixels in expected.items():
-        assert pixels.dtype == actual[name].dtype
-        assert np.array_equal(pixels, actual[name], equal_nan=True), (name, np.abs(pixels - actual[name]).max())
+    assert_same_pixels(done.path, own, float_noise=DENOISED_NOISE if bpy.context.scene.cycles.use_denoising else 0.0)
 
 
 def test_an_unreadable_assembly_is_named(studio: Any) -> None:

@@ -108,7 +108,7 @@ def test_settings_are_put_back_after_a_failure(studio: Any, monkeypatch: pytest.
     def broken(*_: object) -> None:
         raise OSError("out of luck")
 
-    monkeypatch.setattr(render_module, "call_blender", broken)
+    monkeypatch.setattr(render_call, "call_blender", broken)
     with pytest.raises(OSError, match="luck"):
         studio.render(CROP, settings=RenderSettings(samples=9, engine="BLENDER_WORKBENCH"))
     assert dump(scene) == before

@@ -42,7 +42,7 @@ def test_the_same_result_twice_and_another_under_the_same_lease(bench: Bench) ->
     result = claimed()
     first = bench.change(lambda tx: results.receive(tx, lease.id, worker, result))
     bench.accept(bench.submit(lease, sha256=result.output.sha256)[1])
-    gone = bench.change(lambda tx: results.receive(tx, lease.id, worker, result, blob_there=False))
+    gone = bench.change(lambda tx: results.receive(tx, lease.id, worker, result, missing=["1" * 64]))
     assert gone == first
     with pytest.raises(Conflict):
         bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(sha256="3" * 64)))
@@ -53,7 +53,7 @@ def test_a_result_without_its_blob_or_without_a_lease_is_refused(bench: Bench) -
     bench.job()
     [lease] = bench.lease(worker)
     with pytest.raises(Conflict, match="upload it"):
-        bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(), blob_there=False))
+        bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(), missing=["1" * 64]))
     assert bench.task_status(lease.task.id) == "leased"
     for lease_id, worker_id in ((lease.id, other), ("unknown", worker)):
         with pytest.raises(NotFound):

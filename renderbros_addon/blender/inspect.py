@@ -25,6 +25,7 @@ from .configure import (
     require_camera,
     settings_kept,
 )
+from .movie import playback
 from .open import blocked_script, open_blend
 from .regions import canvas_of
 from .versions import (
@@ -65,6 +66,7 @@ def inspect(request: InspectRequest) -> Inspection:
             series=running_series(),
             scene=scene.name,
             frames=(scene.frame_start, max(scene.frame_start, scene.frame_end), max(1, scene.frame_step)),
+            playback=playback(scene),
             width=canvas.width,
             height=canvas.height,
             engine=scene.render.engine,

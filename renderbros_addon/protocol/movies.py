@@ -11,6 +11,10 @@ from .base import Wire
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
 
 
+MAX_SHOWN = 1_000_000
+"""Frames in one film: Blender's timeline has few more."""
+
+
 class Playback(Wire):
     """How the scene plays its frames and shows them."""
 

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from .base import RelativePath, Wire
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
-from .movies import Playback
+from .movies import MAX_SHOWN, Playback
 from .regions import Region
 from .states import FailureCode, FailureKind
 from .workers import Capabilities
@@ -75,7 +75,7 @@ class EncodeRequest(Wire):
 
     type: Literal["encode"] = "encode"
     id: str
-    frames: tuple[str, ...] = Field(min_length=1)
+    frames: tuple[str, ...] = Field(min_length=1, max_length=MAX_SHOWN)
     """Paths of images of one size and format, in the order they are shown; one may be shown several times in a row."""
     linear: bool
     """Their pixels are scene-linear: the view transform makes colours of them."""

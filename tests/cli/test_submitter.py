@@ -12,6 +12,8 @@ import pytest
 from farm_processes import ROOT, Farm, command, run, run_json, until
 from in_blender import script_command
 
+from renderbros_addon.client.http import DispatcherClient
+
 TEXTURED = """
 import sys
 import bpy
@@ -101,11 +103,11 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
 
 def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "frames"
-    until("the worker online", lambda: bool(run_json("workers", "--dispatcher", farm.url)["workers"]), 60)
-    [worker] = run_json("workers", "--dispatcher", farm.url)["workers"]
-    series = [worker["capabilities"]["series"], "9.9"]
+    with DispatcherClient(farm.url) as client:
+        until("the worker online", lambda: bool(client.workers()), 60)
+        series = [client.workers()[0].capabilities.series, "9.9"]
     words = (
-        "submit", scene, "--frames", "1-6", "--samples", "300", "--chunk", "3", "--blender-series", ",".join(series),
+        "submit", scene, "--frames", "1-4", "--samples", "200", "--chunk", "3", "--blender-series", ",".join(series),
         "--preview", "--out", out, "--dispatcher", farm.url, "--json",
     )  # fmt: skip
     seen = set()
@@ -116,15 +118,12 @@ def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path,
         assert running.stdout is not None
         told = json.loads(running.stdout.read())
     assert (running.returncode, told["status"]) == (0, "completed")
-    assert seen & {1, 2, 3, 4, 5}, "frames came only with the end of the job"
+    assert seen & {1, 2, 3}, "frames came only with the end of the job"
     assert Path(told["preview"]) == out / "simple.mp4"
     assert (out / "simple.mp4").read_bytes()[4:8] == b"ftyp"
-    assert sorted(p.name for p in out.iterdir()) == [*(f"frame_{n:04d}.png" for n in range(1, 7)), "simple.mp4"]
+    assert sorted(p.name for p in out.iterdir()) == [*(f"frame_{n:04d}.png" for n in range(1, 5)), "simple.mp4"]
     assert any("differ a little" in note for note in told["notes"])
     assert told["series"] == series
-
-    again = run_json("fetch", told["job"], "--preview", "--out", tmp_path / "again", "--dispatcher", farm.url)
-    assert Path(again["preview"]).read_bytes()[4:8] == b"ftyp"
 
 
 def test_the_environment_says_where_the_dispatcher_is(

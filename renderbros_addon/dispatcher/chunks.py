@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, no
 from .store import Tx
 from .tables import chunks, results
 from .tables import tasks as tasks_table
+from .tasks import RENDER_RANK
 
 CHUNK_SECONDS = 300.0
 """Rendering in one chunk whose size is automatic: frames come home nearly in order, also where there are thousands."""
@@ -31,6 +32,14 @@ MOST_SEEN = 10_000
 """Open frames that are looked at for a half to take."""
 
 
+# Chunks are of what is to be rendered; the rank is named because the index has it before the ordinal.
+_RENDER = tasks_table.c.rank == RENDER_RANK
+
+
+def _between(start: int, stop: int) -> ColumnElement[bool]:
+    return and_(_RENDER, tasks_table.c.ordinal >= start, tasks_table.c.ordinal < stop)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A worker's chunk, by ordinals of its frames: from ``start`` up to ``stop``, of which ``at`` comes next."""
@@ -43,12 +52,12 @@ class Chunk:
     @property
     def whole(self) -> ColumnElement[bool]:
         """Where its owner looks for frames, which finds those that came back as well."""
-        return and_(tasks_table.c.ordinal >= self.start, tasks_table.c.ordinal < self.stop)
+        return _between(self.start, self.stop)
 
     @property
     def rest(self) -> ColumnElement[bool]:
         """What others leave to its owner."""
-        return and_(tasks_table.c.ordinal >= self.at, tasks_table.c.ordinal < self.stop)
+        return _between(self.at, self.stop)
 
 
 def of_job(conn: Connection, job_id: str) -> dict[str, Chunk]:
@@ -111,7 +120,7 @@ def _unstarted(
 
 
 def _ordinals(conn: Connection, wanted: ColumnElement[bool], most: int) -> list[int]:
-    query = select(tasks_table.c.ordinal).where(wanted).order_by(tasks_table.c.ordinal).limit(most)
+    query = select(tasks_table.c.ordinal).where(wanted, _RENDER).order_by(tasks_table.c.ordinal).limit(most)
     return list(conn.execute(query).scalars())
 
 

@@ -23,6 +23,7 @@ from .configure import (
 )
 from .denoise import denoised_layers
 from .frame_names import frame_name
+from .movie import playback
 from .open import blocked_script, open_blend
 from .outputs import extras_of
 from .regions import canvas_of
@@ -68,6 +69,7 @@ def inspect(request: InspectRequest) -> Inspection:
             series=running_series(),
             scene=scene.name,
             frames=(scene.frame_start, max(scene.frame_start, scene.frame_end), max(1, scene.frame_step)),
+            playback=playback(scene),
             width=canvas.width,
             height=canvas.height,
             engine=scene.render.engine,

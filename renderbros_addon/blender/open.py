@@ -19,10 +19,17 @@ from .versions import running_series
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+try:
+    import zstandard
+except ImportError:  # official Blenders bring it along, distributions' may not
+    zstandard = None  # type: ignore[assignment]
+
 log = logging.getLogger("renderbros.blender")
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_ZSTD_WINDOW = 128 << 20
+"""Bytes. Blender's own files need far less; a file that asks for more is left to Blender to judge."""
 # BLENDER, pointer size (_ or -), byte order (v or V), version in three digits: 12 bytes, up to 4.5 (5.0 may write it).
 _OLD_HEADER = re.compile(rb"BLENDER[_-][vV](\d)(\d\d)")
 # BLENDER, header's length, -, format version, v, version in four digits: 17 bytes, since 5.0.
@@ -30,7 +37,7 @@ _NEW_HEADER = re.compile(rb"BLENDER\d\d-\d\dv(\d\d)(\d\d)")
 
 
 def header_version(path: Path) -> tuple[int, int] | None:
-    """The version that saved ``path``, as (major, minor), from its header; None where zstd hides the header.
+    """The version that saved ``path``, as (major, minor), from its header; None where zstd hides it from us.
 
     Raises CannotServe (``corrupt_blend``, ``missing_file``) if it isn't a .blend, or not there.
     """
@@ -45,11 +52,25 @@ def header_version(path: Path) -> tuple[int, int] | None:
     except (OSError, EOFError, zlib.error) as error:
         raise scene_fault(FailureCode.CORRUPT_BLEND, f"{path.name} can't be read: {error}.") from error
     if start.startswith(_ZSTD_MAGIC):
-        return None
+        unpacked_start = _zstd_start(path)
+        if unpacked_start is None:
+            return None
+        start = unpacked_start
     found = _NEW_HEADER.match(start) or _OLD_HEADER.match(start)
     if not found:
         raise scene_fault(FailureCode.CORRUPT_BLEND, f"{path.name} is not a .blend file, or its start is damaged.")
     return int(found[1]), int(found[2])
+
+
+def _zstd_start(path: Path) -> bytes | None:
+    """The first bytes of what is packed in ``path``; None if they can't be had without Blender."""
+    if zstandard is None:
+        return None
+    try:
+        with path.open("rb") as file, zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(file) as s:
+            return s.read(17)
+    except (OSError, zstandard.ZstdError):
+        return None
 
 
 def open_blend(path: Path) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from ..protocol.renderer import (
     REPLY_MARK,
     BuildSampleRequest,
     Built,
+    Encoded,
+    EncodeRequest,
     Failed,
     FinishRequest,
     Heartbeat,
@@ -44,6 +46,7 @@ from .devices import capabilities
 from .failures import CannotServe, scene_fault
 from .finish import finish
 from .inspect import blocked_warning, inspect
+from .movie import encode
 from .open import blocked_script, open_blend
 from .progress import ProgressBoard
 from .render import render
@@ -55,7 +58,8 @@ HEARTBEAT_SECONDS = 1.0
 TICK_SECONDS = 0.2
 """Progress is told at most so often."""
 
-Reply = Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection
+AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest
+Reply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection
 
 
 def main() -> int:
@@ -121,7 +125,7 @@ class Renderer:
                 return
             self._replies.send(self._answer(request))
 
-    def _answer(self, request: RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest) -> Reply:
+    def _answer(self, request: AnyRequest) -> Reply:
         try:
             return self._serve(request)
         except CannotServe as error:
@@ -142,7 +146,7 @@ class Renderer:
             self._open = None
             return _broken(request.id, FailureCode.CRASHED)
 
-    def _serve(self, request: RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest) -> Reply:
+    def _serve(self, request: AnyRequest) -> Reply:
         if isinstance(request, InspectRequest):
             self._open = None
             return inspect(request)
@@ -150,6 +154,9 @@ class Renderer:
             self._open = None
             build_sample(Path(request.path))
             return Built(id=request.id)
+        if isinstance(request, EncodeRequest):
+            self._open = None
+            return encode(request)
         self._keep_open(Path(request.root), request.spec)
         written = render(request, self._board) if isinstance(request, RenderRequest) else finish(request)
         return Rendered(

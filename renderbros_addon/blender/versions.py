@@ -68,6 +68,16 @@ def set_format(image_settings: Any, file_format: str) -> None:
     image_settings.file_format = file_format
 
 
+def set_h264(render: Any) -> None:
+    """Set ``render`` to write an H.264 film without sound into an MP4 file; TypeError if this Blender has no such."""
+    if hasattr(render.image_settings, "media_type"):
+        render.image_settings.media_type = "VIDEO"
+    render.image_settings.file_format = "FFMPEG"
+    film = render.ffmpeg
+    film.format, film.codec, film.audio_codec = "MPEG4", "H264", "NONE"
+    film.constant_rate_factor, film.ffmpeg_preset = "HIGH", "GOOD"
+
+
 def compositor_tree(scene: Any) -> Any | None:
     """The scene's compositor nodes if it is set to use some, else None."""
     if hasattr(scene, "compositing_node_group"):
@@ -199,6 +209,12 @@ def sequencer_strips(scene: Any) -> tuple[Any, ...]:
     if editor is None:
         return ()
     return tuple(editor.strips if hasattr(editor, "strips") else editor.sequences)
+
+
+def new_strips(scene: Any) -> Any:
+    """The strips of a sequencer that ``scene`` has not had before, to add to."""
+    editor = scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def volumes_need_whole_frame(scene: Any) -> bool:

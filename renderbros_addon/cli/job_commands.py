@@ -12,10 +12,10 @@ from rich.text import Text
 
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView, LogEntry
-from . import inspection, options, settings, submission
+from . import inspection, options, preview, settings, submission
 from .command import command
 from .connecting import connect
-from .errors import Interrupted, UsageError
+from .errors import DONE, FAILED, Interrupted, UsageError
 from .fetching import Fetcher, usable_folder
 from .following import follow
 from .output import Output
@@ -38,6 +38,7 @@ def submit(
     blend: options.Blend,
     frames: options.Frames = None,
     tiles: options.Tiles = None,
+    chunk: options.Chunk = None,
     samples: options.Samples = None,
     engine: options.Engine = None,
     resolution: options.Resolution = None,
@@ -52,17 +53,22 @@ def submit(
     allow_missing: options.AllowMissing = False,
     no_bundle: options.NoBundle = False,
     blender: options.Blender = None,
+    blender_series: options.BlenderSeries = None,
     dispatcher: options.Dispatcher = None,
     ca: options.Ca = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    film: options.Preview = False,
     out_dir: options.Out = None,
 ) -> int:
     """Send a scene to a dispatcher, to be rendered by its workers. --out waits and brings the frames."""
     wish = submission.wish(
         blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
         allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
-        format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device,
+        format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
+        blender_series=blender_series,
     )  # fmt: skip
+    if film and out_dir is None:
+        raise UsageError("--preview: say where the frames and the film shall go: --out DIR")
     folder = usable_folder(out_dir) if out_dir else None
     chosen = settings.load(blender=blender)
     with ended_by_signals(), connect(dispatcher, ca) as client, display(out) as shown:
@@ -78,6 +84,7 @@ def submit(
         shown.step("sending the scene")
         sent = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
         fetcher = Fetcher(client, sent.id, folder) if folder else None
+        made = None
         if wait or fetcher:
             out.note(f"job {sent.id}")
             try:
@@ -87,11 +94,16 @@ def submit(
                     f"interrupted; job {sent.id} goes on: fetch {sent.id} brings its frames, cancel {sent.id} ends it"
                 )
                 raise Interrupted(goes_on, job=sent.id) from None
+            if film and fetcher:
+                shown.step("making the film")
+                made = preview.of_job(out, sent, fetcher, chosen.blender)
     result = _job_json(sent)
     if fetcher:
         result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.fetched.values()]}
+    if made:
+        result |= made.as_json()
     out.result(result, f"job {sent.id} is {sent.status.value}")
-    return 0
+    return FAILED if made and made.problem else DONE
 
 
 def jobs(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
@@ -122,7 +134,9 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
     lines = [
         f"{one.name} ({one.id}) is {one.status.value}",
         f"  frames {format_frames(one.frames)} of {one.width}x{one.height} pixels"
-        + (f", in {one.tiles} tiles" if one.tiles else ""),
+        + (f", in {one.tiles} tiles" if one.tiles else "")
+        + (f", by Blender {' or '.join(one.series)}" if one.series else "")
+        + (f", saved by {one.saved_by}" if one.saved_by else ""),
         f"  {one.frames_done} of {len(one.frames)} frames done, {one.progress:.0%} of the work",
         *([f"  waiting: {one.waiting}"] if one.waiting else []),
         *([f"  failed: {one.reason.message} ({one.reason.code.value})"] if one.reason else []),
@@ -153,6 +167,8 @@ def fetch(
     out_dir: options.Out = None,
     dispatcher: options.Dispatcher = None,
     ca: options.Ca = None,
+    blender: options.Blender = None,
+    film: options.Preview = False,
 ) -> int:
     """Bring the frames of a job that are finished."""
     if out_dir is None:
@@ -162,11 +178,17 @@ def fetch(
         one = client.job(job_id)
         fetcher = Fetcher(client, job_id, folder)
         files = fetcher.fetch()
+        made = None
+        if film:
+            made = preview.of_job(out, one, fetcher, settings.load(blender=blender).blender)
+    result = _job_json(one) | {"out": str(fetcher.out), "files": [file.as_json() for file in files]}
+    if made:
+        result |= made.as_json()
     out.result(
-        _job_json(one) | {"out": str(fetcher.out), "files": [file.as_json() for file in files]},
+        result,
         f"{len(files)} files in {fetcher.out}; {one.frames_done} of {len(one.frames)} frames are done",
     )
-    return 0
+    return FAILED if made and made.problem else DONE
 
 
 def _job_json(job: JobView) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Blend = Annotated[Path, typer.Argument(metavar="FILE.blend", help="The scene to 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as submit and jobs print it.")]
 
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder that the finished frames go to.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also make a film of the frames (MP4) beside them.")]
 Dispatcher = Annotated[
     str | None, typer.Option("--dispatcher", metavar="URL", help="Where the dispatcher answers.", show_default=False)
 ]
@@ -29,6 +30,20 @@ Frames = Annotated[
 ]
 Tiles = Annotated[
     str | None, typer.Option("--tiles", metavar="CxR", help="Cut each frame into C columns and R rows, such as 2x2.")
+]
+Chunk = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk", metavar="N", help="Consecutive frames for each worker at a time. (default: by measured time)"
+    ),
+]
+BlenderSeries = Annotated[
+    str | None,
+    typer.Option(
+        "--blender-series",
+        metavar="RANGE",
+        help="Blender series that may render it, such as 4.5, 4.5-5.2 or 4.5,5.2. (default: the one that is used here)",
+    ),
 ]
 Scene = Annotated[str | None, typer.Option("--scene", metavar="NAME", help="Scene in the file. (default: active)")]
 Engine = Annotated[str | None, typer.Option("--engine", metavar="E", help="Such as CYCLES or BLENDER_EEVEE.")]

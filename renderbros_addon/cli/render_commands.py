@@ -11,8 +11,9 @@ import typer
 from ..client.http import DispatcherClient
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView
-from . import inspection, options, settings, submission
+from . import inspection, options, preview, settings, submission
 from .command import command
+from .errors import DONE, FAILED
 from .farm import LocalFarm
 from .fetching import Fetcher, usable_folder
 from .following import Patience, follow
@@ -43,6 +44,7 @@ def render(
     blend: options.Blend,
     frames: options.Frames = None,
     tiles: options.Tiles = None,
+    chunk: options.Chunk = None,
     workers: options.Workers = None,
     samples: options.Samples = None,
     engine: options.Engine = None,
@@ -58,6 +60,8 @@ def render(
     allow_missing: options.AllowMissing = False,
     no_bundle: options.NoBundle = False,
     blender: options.Blender = None,
+    blender_series: options.BlenderSeries = None,
+    film: options.Preview = False,
     out_dir: options.Out = None,
 ) -> int:
     """Render a scene on a farm on this machine, which is gone when the frames are there."""
@@ -66,12 +70,20 @@ def render(
         "frames": frames, "tiles": tiles, "scene": scene, "resolution": resolution, "priority": priority,
         "allow_missing": allow_missing, "bundle": not no_bundle, "engine": engine, "samples": samples,
         "percentage": percentage, "format": file_format, "camera": camera, "view_layers": view_layers,
-        "seed": seed, "device": device,
+        "seed": seed, "device": device, "chunk": chunk, "blender_series": blender_series,
     }  # fmt: skip
-    return _run(out, chosen, out_dir or Path(f"{blend.stem}-frames"), blend=blend, asked=asked)
+    return _run(out, chosen, out_dir or Path(f"{blend.stem}-frames"), blend=blend, asked=asked, film=film)
 
 
-def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path | None, asked: dict[str, Any]) -> int:
+def _run(
+    out: Output,
+    chosen: settings.Settings,
+    out_dir: Path,
+    *,
+    blend: Path | None,
+    asked: dict[str, Any],
+    film: bool = False,
+) -> int:
     """Farm up, job done, frames in ``out_dir``, farm down. ``blend`` is None for the sample scene."""
     began = time.monotonic()
     asked = {"scene": None, "resolution": None, "priority": 50, "allow_missing": False, "bundle": True} | asked
@@ -101,24 +113,30 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
                 patience.check(job)
 
             job = follow(client, job.id, shown, fetcher=fetcher, check=check)
+            made = None
+            if film:
+                shown.step("making the film")
+                made = preview.of_job(out, job, fetcher, chosen.blender, farm.path("film"))
     seconds = time.monotonic() - began
     files = list(fetcher.fetched.values())
+    pictures = [file for file in files if file.is_picture]
     out.result(
         {
             "status": job.status.value,
             "job": job.id,
             "out": str(fetcher.out),
-            "frames": [file.as_json() for file in files if file.is_picture],
+            "frames": [file.as_json() for file in pictures],
             "extras": [file.as_json() for file in files if not file.is_picture],
             "width": job.width,
             "height": job.height,
             "tiles": str(job.tiles) if job.tiles else None,
             "notes": job.notes,
             "seconds": round(seconds, 3),
-        },
-        f"{_frames(sum(file.is_picture for file in files))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
+        }
+        | (made.as_json() if made else {}),
+        f"{_frames(len(pictures))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
     )
-    return 0
+    return FAILED if made and made.problem else DONE
 
 
 def _announce(

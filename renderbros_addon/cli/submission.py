@@ -14,9 +14,10 @@ from ..client.http import DispatcherClient
 from ..imaging.level0 import CONTAINERS_OF_FORMATS
 from ..protocol.base import checked_relative_path
 from ..protocol.frames import MAX_FRAMES, parse_frames
-from ..protocol.jobs import JobFile, JobSpec, JobView, RenderSettings, SceneSpec
+from ..protocol.jobs import JobFile, JobSpec, JobView, RenderSettings, SceneSpec, series_number
 from ..protocol.regions import TileGrid
 from ..protocol.renderer import Inspection
+from ..protocol.series import parse_series
 from .errors import CommandError, UsageError
 
 
@@ -34,6 +35,10 @@ class Wish:
     priority: int
     allow_missing: bool
     bundle: bool
+    chunk: int | None
+    """Consecutive frames for a worker; None leaves it to the dispatcher."""
+    series: tuple[str, ...] | None
+    """Blender series that may render it, the oldest first; None for the one of the Blender that looks into it."""
 
 
 def wish(
@@ -46,6 +51,8 @@ def wish(
     priority: int,
     allow_missing: bool,
     bundle: bool,
+    chunk: int | None = None,
+    blender_series: str | None = None,
     **settings: object,
 ) -> Wish:
     """Check options that need no Blender to be judged. UsageError says which one is wrong."""
@@ -61,6 +68,17 @@ def wish(
         grid = TileGrid.parse(tiles) if tiles is not None else None
     except ValueError as error:
         raise UsageError(f"--tiles: {error}") from None
+    if chunk is not None and not 1 <= chunk <= MAX_FRAMES:
+        raise UsageError(f"--chunk: between 1 and {MAX_FRAMES} frames, not {chunk}")
+    try:
+        series = parse_series(blender_series) if blender_series is not None else None
+    except ValueError as error:
+        raise UsageError(f"--blender-series: {error}") from None
+    if tiles is not None and series is not None and len(series) > 1:
+        raise UsageError(
+            f"--blender-series: tiles rendered by different Blenders show seams: name one series, "
+            f"such as {series[-1]}, or leave out --tiles"
+        )
     if resolution is not None:
         settings["resolution_x"], settings["resolution_y"] = _sides(resolution)
     wanted = settings.get("format")
@@ -85,6 +103,8 @@ def wish(
         priority=priority,
         allow_missing=allow_missing,
         bundle=bundle,
+        chunk=chunk,
+        series=series,
     )
 
 
@@ -117,8 +137,9 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
     """The job for ``asked`` of the scene that the renderer ``found``.
 
     CommandError, naming each data-block, if linked files are missing and that was not allowed; also if a file can't
-    be read or has a name that not every worker can hold.
+    be read or has a name that not every worker can hold. UsageError if a Blender is allowed that can't open the file.
     """
+    series = _series(asked, found)
     if found.missing and not asked.allow_missing:
         raise CommandError(
             f"{asked.blend} refers to {_count(len(found.missing), 'file')} that can't be found:\n"
@@ -136,6 +157,10 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
     if found.missing:
         names = ", ".join(f"{file.user}: {file.path}" for file in found.missing)
         notes.append(f"Rendered without {_count(len(found.missing), 'missing file')}: {names}")
+    if len(series) > 1:
+        notes.append(
+            f"Blender {' and '.join(series)} may render it: frames of one differ a little from those of another."
+        )
     files = [Path(file) for file in found.files] if asked.bundle else []
     root, placed = place(asked.blend, files)
     jobs_files, sources = _digest(placed)
@@ -144,6 +169,8 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
         priority=asked.priority,
         frames=frames,
         tiles=tiles,
+        chunk=asked.chunk,
+        playback=found.playback,
         frame_name=found.frame_name,
         extras=found.extras,
         notes=tuple(note[:1000] for note in notes[:100]),
@@ -156,13 +183,26 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
             width=found.width,
             height=found.height,
             format=found.format,
-            series=(found.series,),
+            series=series,
+            saved_by=found.saved_by,
             engine=found.engine,
             device=found.device,
             allow_missing=asked.allow_missing,
         ),
     )
     return Submission(spec, sources)
+
+
+def _series(asked: Wish, found: Inspection) -> tuple[str, ...]:
+    series = asked.series or (found.series,)
+    older = [one for one in series if series_number(one) < series_number(found.saved_by)]
+    if older:
+        raise UsageError(
+            f"--blender-series: {asked.blend.name} was saved by Blender {found.saved_by}, and Blender "
+            f"{' and '.join(older)} can't open it without losing data: begin with {found.saved_by}, or save it from "
+            f"{older[0]}"
+        )
+    return series
 
 
 def submit(

@@ -206,7 +206,9 @@ def _job_card(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) 
             ui.link(job.name, f"/job/{job.id}").classes("text-subtitle1 text-white")
             ui.badge(job.status, color=JOB_COLOURS.get(job.status, "primary"))
             cut = f", {job.tiles} tiles" if job.tiles else ""
-            ui.label(f"frames {format_frames(job.frames)}, {job.width}×{job.height}{cut}").classes("text-grey-5")
+            ui.label(f"frames {format_frames(job.frames)}, {job.width}×{job.height}{cut}{_blender(job)}").classes(
+                "text-grey-5"
+            )
             ui.space()
             ui.label(_standing(job)).classes("text-grey-5")
             _job_buttons(dispatcher, job, refresh)
@@ -222,6 +224,11 @@ def _job_card(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) 
             ui.label(note).classes("text-caption text-warning")
         if job.reason:
             ui.label(f"{job.reason.code}: {job.reason.message}").classes("text-negative whitespace-pre-wrap")
+
+
+def _blender(job: JobView) -> str:
+    saved = f", saved by {job.saved_by}" if job.saved_by and (job.saved_by,) != job.series else ""
+    return f", Blender {' or '.join(job.series)}{saved}" if job.series else ""
 
 
 def _standing(job: JobView) -> str:

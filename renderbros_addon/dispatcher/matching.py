@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..protocol.jobs import series_number
 from ..protocol.workers import Capabilities
 from .tables import AnyRow
 
@@ -25,16 +26,24 @@ def has_device(job: AnyRow, able: Capabilities) -> bool:
     return any(device.kind == job.device for device in able.devices)
 
 
-def why_none_fits(job: AnyRow, online: Iterable[Capabilities]) -> str | None:
-    """What all of the workers online lack for ``job``, in a sentence; None if one of them fits."""
+def why_none_fits(job: AnyRow, online: Iterable[Capabilities], saved_by: str | None = None) -> str | None:
+    """What all of the workers online lack for ``job``, in a sentence; None if one of them fits.
+
+    ``saved_by`` is the series that saved its file, which tells who else could open it.
+    """
     able = list(online)
     if not able:
         return "no worker is online"
     series = job.series.split(" ")
     right = [a for a in able if has_series(job, a)]
     if not right:
-        there = ", ".join(sorted({a.series for a in able}))
-        return f"no worker online has Blender {' or '.join(series)} (there is {there})"
+        there = sorted({a.series for a in able}, key=series_number)
+        words = f"no worker online has Blender {' or '.join(series)} (there is {', '.join(there)})"
+        able_to_open = [s for s in there if saved_by is not None and series_number(s) >= series_number(saved_by)]
+        if not able_to_open:
+            return words
+        allowed = ",".join(sorted({*series, *able_to_open}, key=series_number))
+        return f"{words}; submitted with --blender-series {allowed} it would be rendered by those too"
     right = [a for a in right if has_engine(job, a)]
     if not right:
         return f"no worker online with Blender {' or '.join(series)} has the engine {job.engine}"

@@ -1,7 +1,8 @@
 """Who gets which task.
 
 Jobs by priority, then, among equals, the one whose scene the worker has open, then the oldest. In a job finish tasks
-first, then frame by frame, tile by tile. A batch belongs to one job.
+first, then frame by frame, tile by tile: so that all help with a frame that is tiled. Whole frames are given out in
+chunks (``chunks.py``). A batch belongs to one job.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from math import ceil
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from ..protocol.leases import Lease, LeaseRequest
-from ..protocol.states import FailureKind, JobStatus, TaskStatus, WorkerStatus
-from . import jobs, leases, matching, tasks, workers
+from ..protocol.states import FailureKind, JobStatus, TaskKind, TaskStatus, WorkerStatus
+from . import chunks, jobs, leases, matching, tasks, workers
 from .errors import LostRace
 from .store import Tx
 from .tables import AnyRow, blocks, failures
@@ -147,26 +148,26 @@ def _grant_from(tx: Tx, candidate: Candidate, worker_id: str, held: int, asked: 
     if not number:
         return []
     # The job first, as everywhere. Shared, so that several dispatchers can lease from one job at once; its first lease
-    # changes the job and needs it alone.
+    # changes the job and needs it alone, and so does a new chunk, or two workers would begin at the same frame.
     first = candidate.job.status == JobStatus.QUEUED
+    whole = _is_next_whole(tx.conn, available)
+    opens = whole and not _goes_on(tx.conn, candidate, worker_id, available)
     job = tx.conn.execute(
-        select(jobs_table).where(jobs_table.c.id == candidate.job.id).with_for_update(read=not first)
+        select(jobs_table).where(jobs_table.c.id == candidate.job.id).with_for_update(read=not (first or opens))
     ).one()
     if job.status not in jobs.WORKABLE:
         return []
     if job.status == JobStatus.QUEUED and not first:
         raise LostRace(f"job {job.id} went back to queued")
-    chosen = tx.conn.execute(
-        select(tasks_table)
-        .where(available)
-        .order_by(tasks_table.c.rank, tasks_table.c.ordinal)
-        .limit(number)
-        .with_for_update(skip_locked=True)
-    ).all()
+    spec = jobs.parse_spec(job.spec)
+    chosen: Sequence[AnyRow] = []
+    if whole:
+        chosen = _from_chunk(tx, candidate, worker_id, available, number, spec.chunk, opens=opens)
+    if not chosen:
+        chosen = _take(tx.conn, available, number)
     if not chosen:
         return []
     jobs.activate(tx, job)
-    spec = jobs.parse_spec(job.spec)
     return [
         Lease(
             id=leases.grant(tx, task, worker_id, seconds),
@@ -176,3 +177,53 @@ def _grant_from(tx: Tx, candidate: Candidate, worker_id: str, held: int, asked: 
         )
         for task in chosen
     ]
+
+
+def _take(conn: Connection, wanted: ColumnElement[bool], number: int) -> Sequence[AnyRow]:
+    """The first tasks that are ``wanted``, but for those that another dispatcher has just taken."""
+    return conn.execute(
+        select(tasks_table)
+        .where(wanted)
+        .order_by(tasks_table.c.rank, tasks_table.c.ordinal)
+        .limit(number)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def _is_next_whole(conn: Connection, available: ColumnElement[bool]) -> bool:
+    """Is what comes next a whole frame, rather than a tile or a frame to be finished?"""
+    first = select(tasks_table.c.kind, tasks_table.c.linear).where(available)
+    row = conn.execute(first.order_by(tasks_table.c.rank, tasks_table.c.ordinal).limit(1)).first()
+    return row is not None and row.kind == TaskKind.RENDER and not row.linear
+
+
+def _goes_on(conn: Connection, candidate: Candidate, worker_id: str, available: ColumnElement[bool]) -> bool:
+    """Has the worker's chunk anything left for it?"""
+    mine = chunks.of_job(conn, candidate.job.id).get(worker_id)
+    if mine is None:
+        return False
+    return conn.execute(select(tasks_table.c.id).where(available, mine.whole).limit(1)).first() is not None
+
+
+def _from_chunk(
+    tx: Tx,
+    candidate: Candidate,
+    worker_id: str,
+    available: ColumnElement[bool],
+    number: int,
+    size: int | None,
+    *,
+    opens: bool,
+) -> Sequence[AnyRow]:
+    """The next frames of the worker's chunk, or of a new one; none if others were quicker."""
+    job_id = candidate.job.id
+    if opens:
+        mine = chunks.open_next(tx, job_id, worker_id, available, candidate.rivals, size)
+    else:
+        mine = chunks.of_job(tx.conn, job_id).get(worker_id)
+    if mine is None:
+        return []
+    chosen = _take(tx.conn, and_(available, mine.whole), number)
+    if chosen:
+        chunks.advance(tx, job_id, worker_id, chosen[-1].ordinal + 1)
+    return chosen

@@ -169,6 +169,16 @@ blocks = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("worker_id", _Id, primary_key=True),
+    Column("start", Integer, nullable=False),  # ordinals of its tasks: the first one,
+    Column("at", Integer, nullable=False),  # the one that the worker gets next,
+    Column("stop", Integer, nullable=False),  # and the first one after it
+)
+
 results = Table(
     "results",
     metadata,

@@ -30,7 +30,8 @@ def why_waiting(conn: Connection, job: AnyRow, counts: Mapping[TaskStatus, int],
     online = workers.online(conn)
     if not online and (paused := _paused_by_owner(conn)):
         return f"no worker is online ({paused} paused)"
-    lacking = matching.why_none_fits(job, [workers.capabilities(worker.capabilities) for worker in online])
+    able = [workers.capabilities(worker.capabilities) for worker in online]
+    lacking = matching.why_none_fits(job, able, jobs.parse_spec(job.spec).scene.saved_by)
     if lacking is not None:
         return lacking
     fitting = scheduler.unblocked_fitting(job, online, scheduler.blocked_pairs(conn, [job.id]))

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from .base import MAX_COUNT, Identifier, Prose, RelativePath, Sha256, Wire, checked_name, checked_relative_path
 from .costs import CostMap
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
+from .movies import Playback
 from .regions import MAX_SIDE, TileGrid
 from .results import Output
 from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
@@ -154,6 +155,8 @@ class JobSpec(Wire):
     frame_name: FrameNameTemplate
     extras: tuple[PathTemplate, ...] = Field(default=(), max_length=MAX_EXTRAS)
     """Other files that a frame may come to: a compositor's File Output nodes, the other views of a stereo frame."""
+    playback: Playback | None = None
+    """For a film of the frames; nothing of it bears on how they are rendered."""
     notes: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
     """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
     scene: SceneSpec
@@ -183,6 +186,14 @@ class JobSpec(Wire):
             raise ValueError("a job is cut by a grid or by cost, not by both")
         return self
 
+    @model_validator(mode="after")
+    def _tiles_have_one_series(self) -> JobSpec:
+        if (self.tiles or self.cost) and len(self.scene.series) > 1:
+            raise ValueError(
+                "tiles from several Blender series would show seams: name one series, or render whole frames"
+            )
+        return self
+
 
 class Reason(Wire):
     """Why a job or a task failed."""
@@ -205,6 +216,11 @@ class JobView(Wire):
     width: int
     height: int
     frame_name: str
+    series: tuple[Series, ...] = ()
+    """The Blender series that may render it."""
+    saved_by: Series | None = None
+    """The series that saved the scene file."""
+    playback: Playback | None = None
     notes: tuple[str, ...] = ()
     missing_blobs: tuple[Sha256, ...] = ()
     """Blobs the dispatcher still waits for while the job is ``uploading``."""

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from .base import RelativePath, Wire
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
+from .movies import MAX_SHOWN, Playback
 from .regions import Region
 from .states import FailureCode, FailureKind
 from .workers import Capabilities
@@ -69,16 +70,30 @@ class BuildSampleRequest(Wire):
     path: str
 
 
+class EncodeRequest(Wire):
+    """Make a film of finished frames, as the file ``path``."""
+
+    type: Literal["encode"] = "encode"
+    id: str
+    frames: tuple[str, ...] = Field(min_length=1, max_length=MAX_SHOWN)
+    """Paths of images of one size and format, in the order they are shown; one may be shown several times in a row."""
+    linear: bool
+    """Their pixels are scene-linear: the view transform makes colours of them."""
+    playback: Playback
+    path: str
+
+
 class QuitRequest(Wire):
     type: Literal["quit"] = "quit"
 
 
 Request = Annotated[
-    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest, Field(discriminator="type")
+    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest | QuitRequest,
+    Field(discriminator="type"),
 ]
-request_adapter: TypeAdapter[RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest] = (
-    TypeAdapter(Request)
-)
+request_adapter: TypeAdapter[
+    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest | QuitRequest
+] = TypeAdapter(Request)
 
 
 # Replies
@@ -130,6 +145,17 @@ class Built(Wire):
     id: str
 
 
+class Encoded(Wire):
+    """The film is written."""
+
+    type: Literal["encoded"] = "encoded"
+    id: str
+    frames: int
+    """As many as it shows."""
+    width: int
+    height: int
+
+
 class Failed(Wire):
     """The request could not be served; the renderer lives and takes the next."""
 
@@ -160,6 +186,7 @@ class Inspection(Wire):
     scene: str
     frames: tuple[int, int, int]
     """First, last, step."""
+    playback: Playback | None = None
     width: int
     height: int
     engine: str
@@ -177,5 +204,9 @@ class Inspection(Wire):
     warnings: tuple[str, ...] = ()
 
 
-Reply = Annotated[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection, Field(discriminator="type")]
-reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection] = TypeAdapter(Reply)
+Reply = Annotated[
+    Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection, Field(discriminator="type")
+]
+reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection] = (
+    TypeAdapter(Reply)
+)

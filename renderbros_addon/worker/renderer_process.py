@@ -19,6 +19,8 @@ from ..protocol.leases import Progress
 from ..protocol.renderer import (
     BuildSampleRequest,
     Built,
+    Encoded,
+    EncodeRequest,
     Failed,
     FinishRequest,
     Heartbeat,
@@ -39,7 +41,7 @@ from .renderer_child import AnyReply, RendererChild
 
 log = logging.getLogger("renderbros.worker")
 
-AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest
+AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest
 
 WATCH_SECONDS = 0.25
 """Between two looks at the child's memory; also the longest that a kill waits to be noticed."""
@@ -195,9 +197,13 @@ class RendererProcess:
     def request(
         self, request: BuildSampleRequest, on_progress: Callable[[Progress], None] | None = None
     ) -> Built | Failed: ...
+    @overload
+    def request(
+        self, request: EncodeRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Encoded | Failed: ...
     def request(
         self, request: AnyRequest, on_progress: Callable[[Progress], None] | None = None
-    ) -> Rendered | Built | Failed | Inspection:
+    ) -> Rendered | Built | Encoded | Failed | Inspection:
         """Have ``request`` served, starting the child if need be.
 
         Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
@@ -342,6 +348,7 @@ _REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
     FinishRequest: Rendered,
     InspectRequest: Inspection,
     BuildSampleRequest: Built,
+    EncodeRequest: Encoded,
 }
 
 

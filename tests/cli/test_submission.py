@@ -58,6 +58,9 @@ def blend(tmp_path: Path) -> Path:
         ({"percentage": 5000}, "--percentage"),
         ({"seed": -1}, "--seed"),
         ({"view_layers": [""]}, "--view-layer"),
+        ({"chunk": 0}, "--chunk: .*not 0"),
+        ({"blender_series": "5.2-4.5"}, "--blender-series: .*upwards"),
+        ({"blender_series": "4.5-5.2", "tiles": "2x2"}, "--blender-series: .*seams.*such as 5.2"),
     ],
 )
 def test_options_that_can_not_work_are_told_by_name(blend: Path, options: dict[str, Any], words: str) -> None:
@@ -140,6 +143,24 @@ def test_a_scene_that_does_not_tile_is_rendered_whole_and_says_why(blend: Path) 
     assert spec.tiles is None
     assert spec.notes == ("Tiles were asked for, but frames are rendered whole: The scene is denoised.",)
     assert submission.prepare(wish(blend), found(blend, whole_because=why)).spec.notes == ()
+
+
+def test_the_series_of_the_blender_that_looked_renders_it_unless_others_are_allowed(blend: Path) -> None:
+    old = found(blend, saved_by="2.80", series="4.5")
+    plain = submission.prepare(wish(blend), old).spec
+    assert (plain.scene.saved_by, plain.scene.series, plain.notes) == ("2.80", ("4.5",), ())
+    allowed = submission.prepare(wish(blend, blender_series="4.5-5.1", chunk=7), old).spec
+    assert allowed.scene.series == ("4.5", "5.0", "5.1")
+    assert allowed.chunk == 7
+    assert "frames of one differ a little" in allowed.notes[0]
+    assert submission.prepare(wish(blend, blender_series="5.2", tiles="2x2"), old).spec.tiles
+
+
+def test_a_blender_that_can_not_open_the_file_is_wrong_usage(blend: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"shot\.blend was saved by Blender 4\.5, and Blender 4\.2 and 4\.3 and 4\.4 can't"
+    ):
+        submission.prepare(wish(blend, blender_series="4.2-5.2"), found(blend))
 
 
 def test_a_scene_without_frames_asks_which(blend: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm_processes import ROOT, Farm, run, run_json, until
+from farm_processes import ROOT, Farm, command, run, run_json, until
 from in_blender import script_command
+
+from renderbros_addon.client.http import DispatcherClient
 
 TEXTURED = """
 import sys
@@ -96,6 +99,31 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
     spoilt.write_bytes(b"broken off")
     run_json("fetch", done["job"], "--out", again, "--dispatcher", farm.url)
     assert spoilt.read_bytes() == (out / spoilt.name).read_bytes()
+
+
+def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    with DispatcherClient(farm.url) as client:
+        until("the worker online", lambda: bool(client.workers()), 60)
+        series = [client.workers()[0].capabilities.series, "9.9"]
+    words = (
+        "submit", scene, "--frames", "1-4", "--samples", "200", "--chunk", "3", "--blender-series", ",".join(series),
+        "--preview", "--out", out, "--dispatcher", farm.url, "--json",
+    )  # fmt: skip
+    seen = set()
+    with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        while running.poll() is None:
+            seen.add(len(list(out.glob("*.png"))))
+            time.sleep(0.05)
+        assert running.stdout is not None
+        told = json.loads(running.stdout.read())
+    assert (running.returncode, told["status"]) == (0, "completed")
+    assert seen & {1, 2, 3}, "frames came only with the end of the job"
+    assert Path(told["preview"]) == out / "simple.mp4"
+    assert (out / "simple.mp4").read_bytes()[4:8] == b"ftyp"
+    assert sorted(p.name for p in out.iterdir()) == [*(f"frame_{n:04d}.png" for n in range(1, 5)), "simple.mp4"]
+    assert any("differ a little" in note for note in told["notes"])
+    assert told["series"] == series
 
 
 def test_the_environment_says_where_the_dispatcher_is(

@@ -50,6 +50,16 @@ def test_series_engine_and_device_must_fit(bench: Bench) -> None:
     assert bench.lease(right)
 
 
+def test_a_wait_for_a_blender_says_which_others_could_do(bench: Bench) -> None:
+    job_id = bench.job(scene={"series": ["4.5"], "saved_by": "4.5"})
+    bench.worker("a", series="4.3")
+    words = "no worker online has Blender 4.5 (there is 4.3"
+    assert why(bench, job_id) == f"{words})"
+    bench.worker("b", series="5.2")
+    more = "; submitted with --blender-series 4.5,5.2 it would be rendered by those too"
+    assert why(bench, job_id) == f"{words}, 5.2){more}"
+
+
 def test_pause_of_a_job(bench: Bench) -> None:
     worker = bench.worker()
     job_id = bench.job(frames=(1, 2))

@@ -24,12 +24,14 @@ from ..protocol.renderer import (
     REPLY_MARK,
     BuildSampleRequest,
     Built,
+    CostMeasured,
     Failed,
     FinishRequest,
     Heartbeat,
     Hello,
     Inspection,
     InspectRequest,
+    MeasureCostRequest,
     MissingFile,
     Progressed,
     QuitRequest,
@@ -40,6 +42,7 @@ from ..protocol.renderer import (
 from ..protocol.states import FailureCode, FailureKind
 from .bundle import confine
 from .configure import NotRestored
+from .cost import measure_cost
 from .devices import capabilities
 from .failures import CannotServe, scene_fault
 from .finish import finish
@@ -55,7 +58,8 @@ HEARTBEAT_SECONDS = 1.0
 TICK_SECONDS = 0.2
 """Progress is told at most so often."""
 
-Reply = Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection
+Work = RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest
+Reply = Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection | CostMeasured
 
 
 def main() -> int:
@@ -121,7 +125,7 @@ class Renderer:
                 return
             self._replies.send(self._answer(request))
 
-    def _answer(self, request: RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest) -> Reply:
+    def _answer(self, request: Work) -> Reply:
         try:
             return self._serve(request)
         except CannotServe as error:
@@ -142,10 +146,13 @@ class Renderer:
             self._open = None
             return _broken(request.id, FailureCode.CRASHED)
 
-    def _serve(self, request: RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest) -> Reply:
+    def _serve(self, request: Work) -> Reply:
         if isinstance(request, InspectRequest):
             self._open = None
             return inspect(request)
+        if isinstance(request, MeasureCostRequest):
+            self._open = None
+            return measure_cost(request)
         if isinstance(request, BuildSampleRequest):
             self._open = None
             build_sample(Path(request.path))

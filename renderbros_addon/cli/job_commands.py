@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView, LogEntry
-from . import inspection, options, settings, submission
+from . import costing, inspection, options, settings, submission
 from .command import command
 from .connecting import connect
 from .errors import Interrupted, UsageError
@@ -72,7 +72,8 @@ def submit(
             inspection.renderer(chosen.blender, Path(scratch)) as process,
         ):
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
-        prepared = submission.prepare(wish, found)
+            prepared = submission.prepare(wish, found)
+            prepared = costing.measured(process, wish, found, prepared, shown.step)
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")
@@ -122,7 +123,7 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
     lines = [
         f"{one.name} ({one.id}) is {one.status.value}",
         f"  frames {format_frames(one.frames)} of {one.width}x{one.height} pixels"
-        + (f", in {one.tiles} tiles" if one.tiles else ""),
+        + (f", in {one.cut}" if one.cut else ""),
         f"  {one.frames_done} of {len(one.frames)} frames done, {one.progress:.0%} of the work",
         *([f"  waiting: {one.waiting}"] if one.waiting else []),
         *([f"  failed: {one.reason.message} ({one.reason.code.value})"] if one.reason else []),

@@ -11,7 +11,7 @@ import typer
 from ..client.http import DispatcherClient
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView
-from . import inspection, options, settings, submission
+from . import costing, inspection, options, settings, submission
 from .command import command
 from .farm import LocalFarm
 from .fetching import Fetcher, usable_folder
@@ -90,7 +90,8 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
                 shown.step(f"looking into {blend.name}")
                 wish = submission.wish(blend, **asked)
                 found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
-            sent = submission.prepare(wish, found)
+                sent = submission.prepare(wish, found)
+                sent = costing.measured(process, wish, found, sent, shown.step)
             _announce(out, shown, sent, farm.workers, out_dir)
             job = submission.submit(client, sent)
             fetcher = Fetcher(client, job.id, folder)
@@ -112,6 +113,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
             "width": job.width,
             "height": job.height,
             "tiles": str(job.tiles) if job.tiles else None,
+            "tile_count": job.tile_count,
             "notes": job.notes,
             "seconds": round(seconds, 3),
         },
@@ -124,7 +126,7 @@ def _announce(
     out: Output, shown: LiveDisplay | PlainDisplay, sent: submission.Submission, workers: int, out_dir: Path
 ) -> None:
     spec = sent.spec
-    each = f", each in {spec.tiles} tiles" if spec.tiles else ""
+    each = f", each in {spec.tiles} tiles" if spec.tiles else ", each in tiles by cost" if spec.cost else ""
     count = f"{_frames(len(spec.frames))} ({format_frames(spec.frames)})"
     out.note(
         f"{spec.name}: {count} of {spec.scene.width}x{spec.scene.height} pixels{each}, "

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from .base import RelativePath, Wire
+from .costs import CostMap
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .regions import Region
@@ -61,6 +62,19 @@ class InspectRequest(Wire):
     settings: RenderSettings = RenderSettings()
 
 
+class MeasureCostRequest(Wire):
+    """Measure what ``frame`` costs, and where, on a small preview; for submission, like :class:`InspectRequest`."""
+
+    type: Literal["measure_cost"] = "measure_cost"
+    id: str
+    blend: str
+    scene: str | None = None
+    settings: RenderSettings = RenderSettings()
+    device: DeviceKind
+    """To measure on; the processor where there is none of the kind."""
+    frame: Frame
+
+
 class BuildSampleRequest(Wire):
     """Build the sample scene and save it as ``path``."""
 
@@ -74,11 +88,12 @@ class QuitRequest(Wire):
 
 
 Request = Annotated[
-    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest, Field(discriminator="type")
+    RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest | QuitRequest,
+    Field(discriminator="type"),
 ]
-request_adapter: TypeAdapter[RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | QuitRequest] = (
-    TypeAdapter(Request)
-)
+request_adapter: TypeAdapter[
+    RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest | QuitRequest
+] = TypeAdapter(Request)
 
 
 # Replies
@@ -121,6 +136,16 @@ class Rendered(Wire):
     render_seconds: float
     device: str
     warnings: tuple[str, ...] = ()
+
+
+class CostMeasured(Wire):
+    """What the frame asked for costs."""
+
+    type: Literal["cost_measured"] = "cost_measured"
+    id: str
+    cost: CostMap
+    device: DeviceKind
+    """What it was measured on."""
 
 
 class Built(Wire):
@@ -177,5 +202,9 @@ class Inspection(Wire):
     warnings: tuple[str, ...] = ()
 
 
-Reply = Annotated[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection, Field(discriminator="type")]
-reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection] = TypeAdapter(Reply)
+Reply = Annotated[
+    Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection | CostMeasured, Field(discriminator="type")
+]
+reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection | CostMeasured] = (
+    TypeAdapter(Reply)
+)

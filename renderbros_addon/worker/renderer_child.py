@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ..protocol.renderer import (
     REPLY_MARK,
     Built,
+    CostMeasured,
     Failed,
     Heartbeat,
     Hello,
@@ -31,7 +32,7 @@ from .process_tree import ProcessTree
 log = logging.getLogger("renderbros.worker")
 renderer_log = logging.getLogger("renderbros.worker.renderer")
 
-AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection
+AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Failed | Inspection | CostMeasured
 
 _REPLY_LIMIT = 32 << 20
 _LOG_LINE_LIMIT = 1 << 16

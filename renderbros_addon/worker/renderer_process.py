@@ -19,12 +19,14 @@ from ..protocol.leases import Progress
 from ..protocol.renderer import (
     BuildSampleRequest,
     Built,
+    CostMeasured,
     Failed,
     FinishRequest,
     Heartbeat,
     Hello,
     Inspection,
     InspectRequest,
+    MeasureCostRequest,
     Progressed,
     QuitRequest,
     Rendered,
@@ -39,7 +41,7 @@ from .renderer_child import AnyReply, RendererChild
 
 log = logging.getLogger("renderbros.worker")
 
-AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest
+AnyRequest = RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest
 
 WATCH_SECONDS = 0.25
 """Between two looks at the child's memory; also the longest that a kill waits to be noticed."""
@@ -193,11 +195,15 @@ class RendererProcess:
     ) -> Inspection | Failed: ...
     @overload
     def request(
+        self, request: MeasureCostRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> CostMeasured | Failed: ...
+    @overload
+    def request(
         self, request: BuildSampleRequest, on_progress: Callable[[Progress], None] | None = None
     ) -> Built | Failed: ...
     def request(
         self, request: AnyRequest, on_progress: Callable[[Progress], None] | None = None
-    ) -> Rendered | Built | Failed | Inspection:
+    ) -> Rendered | Built | Failed | Inspection | CostMeasured:
         """Have ``request`` served, starting the child if need be.
 
         Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
@@ -341,6 +347,7 @@ _REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
     RenderRequest: Rendered,
     FinishRequest: Rendered,
     InspectRequest: Inspection,
+    MeasureCostRequest: CostMeasured,
     BuildSampleRequest: Built,
 }
 

@@ -64,9 +64,8 @@ def tile_count(workers: int, *, seconds: float, overhead: float, frames: int) ->
     most = math.ceil(MOST_A_WORKER / frames)
     if overhead <= 0:
         return workers * most
-    affordable = int(seconds * OVERHEAD_SHARE / (overhead * workers))
-    worthwhile = int(seconds / overhead)
-    return max(1, min(workers * max(1, min(most, affordable)), worthwhile))
+    each = int(min(most, seconds * OVERHEAD_SHARE / (overhead * workers)))
+    return max(1, int(min(workers * max(1, each), seconds / overhead)))
 
 
 def workers_for(conn: Connection, job: AnyRow) -> int:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..imaging.cost_patches import cost_map, refine
+import numpy as np
+
+from ..imaging.cost_patches import Floats, cost_map, refine, spread
+from ..imaging.decode import read_channels
 from ..protocol.costs import CostMap
 from ..protocol.jobs import DeviceKind
 from ..protocol.regions import Region
@@ -29,7 +32,7 @@ from .devices import choose_device
 from .failures import CannotServe
 from .open import open_blend
 from .regions import Canvas, canvas_of, set_border
-from .render import adaptive_margin, call_blender
+from .render import adaptive_margin, call_blender, only_file
 from .versions import cycles_preferences, literal_path
 
 PREVIEW_SHARE = 1 / 64
@@ -39,7 +42,7 @@ MIN_PIXELS, MAX_PIXELS = 96 * 96, 512 * 512
 """Of a preview, where the frame has so many: fewer would not show where the cost lies."""
 
 FEWEST_PIXELS = 48 * 48
-"""Of the preview of a very slow frame whose samples can't be lowered."""
+"""Of the preview of a very slow frame with adaptive sampling, which takes all samples to show where they go."""
 
 BUDGET_SHARE, MIN_BUDGET, MAX_BUDGET = 0.03, 2.5, 15.0
 """Measuring may take this share of the time that the frame is estimated to take, within these bounds in seconds. What
@@ -49,10 +52,10 @@ PASSES = 10
 """One rendering of the whole preview shall take this part of the budget: each halving of patches renders about as much
 once more."""
 
-MAX_CELLS = 64
-"""Along a side of the map."""
-
 OVERHEAD_REPEATS = 5
+
+SAMPLE_COUNT_CHANNEL = ".Debug Sample Count.X"
+"""In shares of the samples that a pixel gets at most."""
 
 
 @dataclass(frozen=True)
@@ -104,29 +107,25 @@ class _Preview:
         self._threads = _threads(scene) if self._on_cpu else 1
         scene.render.filepath = literal_path(str(folder / "preview"))
         self._full = canvas_of(scene.render)
+        self._margin = adaptive_margin(scene)
         self._samples = _Samples(scene)
         self._canvas = self._full
         self._resize(min(max(self._pixels(self._full) * PREVIEW_SHARE, MIN_PIXELS), MAX_PIXELS))
 
     def measure(self) -> CostMap:
-        """The map of the whole frame at full size and samples."""
-        self._samples.set(1)
+        """The map of the whole frame at full size and samples.
+
+        Timed with the same number of samples everywhere. Where Cycles gives clean pixels fewer of them, how many each
+        pixel gets is counted besides: timing parts with all their samples would take too long to be done finely.
+        """
+        self._samples.fix(1)
         self._render(self._pixel)  # gets the scene ready, which no later render pays for again
-        whole = self._limits
-        quick = self._render(whole).wall
+        quick = self._render(self._limits).wall
         estimate = quick * self._scale * self._samples.total
         budget = min(max(BUDGET_SHARE * estimate, MIN_BUDGET), MAX_BUDGET)
+        shares = self._count_samples(budget, quick) if self._samples.adaptive else None
         deadline = time.monotonic() + budget
-        pass_seconds = budget / PASSES
-        if self._samples.adaptive:
-            # How unevenly samples are spent shows only if all of them may be: save on pixels first.
-            before, slow = self._pixels(self._canvas), quick * self._samples.total / pass_seconds
-            if slow > 1 and before > FEWEST_PIXELS:
-                self._resize(max(before / slow, FEWEST_PIXELS))
-                self._render(self._pixel)
-            quick *= self._pixels(self._canvas) / before
-            pass_seconds = budget
-        self._samples.set(min(self._samples.total, max(1, int(pass_seconds / quick))))
+        self._samples.fix(min(self._samples.total, max(1, int(budget / PASSES / quick))))
         empty = [self._render(self._pixel) for _ in range(OVERHEAD_REPEATS)]
         overhead = statistics.median(taken.work for taken in empty)
         noise = max(taken.work for taken in empty) - min(taken.work for taken in empty)
@@ -136,16 +135,34 @@ class _Preview:
             noise=noise,
             go_on=lambda: time.monotonic() < deadline,
         )
-        output = self._canvas.output
+        pixels = spread(patches, self._canvas.output)
+        if shares is not None:
+            x, y = self._limits.x0 - self._canvas.output.x0, self._limits.y0 - self._canvas.output.y0
+            pixels[y : y + self._limits.height, x : x + self._limits.width] *= shares
         return cost_map(
-            patches,
-            output,
-            min(MAX_CELLS, output.width),
-            min(MAX_CELLS, output.height),
-            scale=self._scale * self._samples.total / self._samples.now / self._threads,
+            pixels * (self._scale * self._samples.total / self._samples.now / self._threads),
             overhead=statistics.median(taken.wall for taken in empty),
-            margin=adaptive_margin(self._scene),
+            margin=self._margin,
         )
+
+    def _count_samples(self, budget: float, quick: float) -> Floats:
+        """The share of all samples that each pixel in the limits gets.
+
+        Rendering the preview may take ``budget`` seconds, where one sample takes it ``quick``. A frame that is too slow
+        for that even at FEWEST_PIXELS is counted with fewer samples, which makes it look more even than it is.
+        """
+        before = self._pixels(self._canvas)
+        slow = quick * self._samples.total / budget
+        if slow > 1 and before > FEWEST_PIXELS:
+            self._resize(max(before / slow, FEWEST_PIXELS))
+            quick *= self._pixels(self._canvas) / before
+        self._samples.count(min(self._samples.total, max(1, int(budget / quick))))
+        self._render(self._limits)
+        channels = read_channels(only_file(self._folder)).channels
+        counted = [pixels for name, pixels in channels.items() if name.endswith(SAMPLE_COUNT_CHANNEL)]
+        self._samples.fix(1)
+        self._render(self._pixel)  # the scene may have to be made ready for the new size
+        return np.mean(counted, axis=0, dtype=np.float64) if counted else np.ones(1)
 
     @property
     def _limits(self) -> Region:
@@ -201,8 +218,19 @@ class _Samples:
         self.adaptive = bool(scene.cycles.use_adaptive_sampling)
         """Clean pixels get fewer."""
 
-    def set(self, samples: int) -> None:
+    def fix(self, samples: int) -> None:
+        """Take so many of each pixel."""
+        self._set(samples, adaptive=False)
+
+    def count(self, samples: int) -> None:
+        """Take so many at most, and write how many."""
+        self._set(samples, adaptive=True)
+
+    def _set(self, samples: int, *, adaptive: bool) -> None:
         self._scene.cycles.samples = self.now = samples
+        self._scene.cycles.use_adaptive_sampling = adaptive
+        for layer in self._scene.view_layers:
+            layer.cycles.pass_debug_sample_count = adaptive
 
 
 def _threads(scene: Any) -> int:

@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 SMALLEST_SIDE = 4
 """Pixels of a preview: a side shorter than twice this is not halved."""
 
+FINEST = 64
+"""Cells along a side of a map."""
+
 SMALLEST_SHARE = 1 / 512
 """Of the whole: a patch that costs less is fine enough for any number of tiles."""
 
@@ -68,26 +71,39 @@ def _area(region: Region) -> int:
     return region.width * region.height
 
 
-def cost_map(
-    patches: Sequence[Patch], frame: Region, columns: int, rows: int, *, scale: float, overhead: float, margin: int
-) -> CostMap:
-    """The patches as a map of ``frame`` (in the same pixels), each cost times ``scale``; what they leave out is free.
+def spread(patches: Sequence[Patch], frame: Region) -> Floats:
+    """What each pixel of ``frame`` costs, an array of (height, width): a patch's cost lies evenly on its pixels.
 
-    A patch's cost is spread evenly over its pixels; a cell gets what lies in it.
+    ``frame`` is in the same pixels as the patches; what they leave out costs nothing.
     """
-    xs = np.linspace(frame.x0, frame.x1, columns + 1)
-    ys = np.linspace(frame.y0, frame.y1, rows + 1)
-    cells = np.zeros((rows, columns))
+    pixels = np.zeros((frame.height, frame.width))
     for patch in patches:
-        across = _overlaps(xs, patch.region.x0, patch.region.x1)
-        down = _overlaps(ys, patch.region.y0, patch.region.y1)
-        cells += np.outer(down, across) * (patch.cost * scale / _area(patch.region))
+        region = patch.region.intersection(frame)
+        if region is not None:
+            x0, y0, x1, y1 = (a - b for a, b in zip(_corners(region), 2 * (frame.x0, frame.y0), strict=True))
+            pixels[y0:y1, x0:x1] = patch.cost / _area(patch.region)
+    return pixels
+
+
+def _corners(region: Region) -> tuple[int, int, int, int]:
+    return region.x0, region.y0, region.x1, region.y1
+
+
+def cost_map(pixels: Floats, *, overhead: float, margin: int) -> CostMap:
+    """A map of a frame from what each pixel of its preview costs, in seconds, coarse enough to be sent along."""
+    height, width = pixels.shape
+    down = _overlaps(min(FINEST, height), height)
+    across = _overlaps(min(FINEST, width), width)
+    cells = down @ pixels @ across.T
     # Four digits are more than the measurement has, and keep the job's description short.
     rounded = tuple(float(f"{cell:.4g}") for cell in cells.ravel())
+    rows, columns = cells.shape
     return CostMap(columns=columns, rows=rows, cells=rounded, overhead=float(f"{overhead:.4g}"), margin=margin)
 
 
-def _overlaps(edges: Floats, start: int, end: int) -> Floats:
-    """How much of ``start`` to ``end`` lies between each two neighbouring edges."""
-    inside = np.clip(edges, start, end)
-    return np.diff(inside)
+def _overlaps(cells: int, length: int) -> Floats:
+    """How much of each of ``length`` pixels lies in each of ``cells`` equal parts, as (cells, length)."""
+    edges = np.linspace(0, length, cells + 1)[:, None]
+    starts = np.arange(length)[None, :]
+    inside = np.clip(edges, starts, starts + 1)
+    return np.diff(inside, axis=0)

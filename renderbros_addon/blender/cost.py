@@ -32,7 +32,8 @@ from .devices import choose_device
 from .failures import CannotServe
 from .open import open_blend
 from .regions import Canvas, canvas_of, set_border
-from .render import adaptive_margin, call_blender, only_file
+from .render import adaptive_margin
+from .render_call import call_blender, writing_failed
 from .versions import cycles_preferences, literal_path
 
 PREVIEW_SHARE = 1 / 64
@@ -54,7 +55,7 @@ once more."""
 
 OVERHEAD_REPEATS = 5
 
-SAMPLE_COUNT_CHANNEL = ".Debug Sample Count.X"
+SAMPLE_COUNTS = "Debug Sample Count"
 """In shares of the samples that a pixel gets at most."""
 
 
@@ -158,8 +159,10 @@ class _Preview:
             quick *= self._pixels(self._canvas) / before
         self._samples.count(min(self._samples.total, max(1, int(budget / quick))))
         self._render(self._limits)
-        channels = read_channels(only_file(self._folder)).channels
-        counted = [pixels for name, pixels in channels.items() if name.endswith(SAMPLE_COUNT_CHANNEL)]
+        file = self._folder / "preview.exr"
+        if not file.is_file():
+            raise writing_failed("Blender finished without writing the preview.", None, self._folder)
+        counted = [pixels for name, pixels in read_channels(file).channels.items() if SAMPLE_COUNTS in name]
         self._samples.fix(1)
         self._render(self._pixel)  # the scene may have to be made ready for the new size
         return np.mean(counted, axis=0, dtype=np.float64) if counted else np.ones(1)

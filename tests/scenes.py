@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,28 @@ def _furnish(scene: Any) -> None:
     background.inputs["Color"].default_value = (0.2, 0.25, 0.35, 1)
 
 
+def hard_corner(**options: Any) -> Any:
+    """A scene that is open: glass balls in the top right corner, and nothing but sky elsewhere."""
+    import bmesh
+
+    scene = fresh_scene(**options)
+    for thing in [thing for thing in scene.objects if thing.type == "MESH"]:
+        bpy.data.objects.remove(thing)
+    camera = scene.camera
+    camera.location, camera.rotation_euler = (0, 0, 10), (0, 0, 0)
+    camera.data.type, camera.data.ortho_scale = "ORTHO", 8
+    glass = _material("Glass", (0.9, 0.97, 1), 0.05)
+    shader = next(node for node in glass.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Transmission Weight"].default_value = 1
+    ball = _mesh("Glass", lambda b: bmesh.ops.create_icosphere(b, subdivisions=3, radius=0.35), glass)
+    place = random.Random(1)
+    for number in range(60):
+        where = (place.uniform(2.2, 4.0), place.uniform(1.0, 2.2), place.uniform(-1.5, 1.5))
+        _add(scene, f"Ball {number}", ball, where)
+    scene.cycles.max_bounces = scene.cycles.transmission_bounces = scene.cycles.glossy_bounces = 32
+    return scene
+
+
 def save(path: Path, *, compress: bool = False) -> Path:
     """Save the open scene as ``path``."""
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=compress)
@@ -105,7 +128,13 @@ def simple(out: Path, **options: Any) -> None:
     save(out)
 
 
-SCENES: dict[str, Callable[..., None]] = {"simple": simple}
+def corner(out: Path, **options: Any) -> None:
+    """What takes long to render lies in one corner."""
+    hard_corner(**options)
+    save(out)
+
+
+SCENES: dict[str, Callable[..., None]] = {"simple": simple, "corner": corner}
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def _apply_region(scene: Any, region: Region, canvas: Canvas) -> Region | None:
     limits = canvas.border or output
     # A tile wholly outside of the scene's border still needs a border to render: one pixel of the scene's will do.
     corner = Region(x0=limits.x0, y0=limits.y0, x1=limits.x0 + 1, y1=limits.y0 + 1)
-    rendered = _grown(wanted.intersection(limits) or corner, _margin(scene), limits)
+    rendered = _grown(wanted.intersection(limits) or corner, adaptive_margin(scene), limits)
     if canvas.border is None or canvas.cropped:
         set_border(scene.render, rendered, canvas, crop=True)
         return wanted.shifted(-rendered.x0, -rendered.y0) if rendered != wanted else None
@@ -100,7 +100,7 @@ def _apply_region(scene: Any, region: Region, canvas: Canvas) -> Region | None:
     return region
 
 
-def _margin(scene: Any) -> int:
+def adaptive_margin(scene: Any) -> int:
     """Pixels to render around a region so that those in it come out as they do in the whole frame."""
     if scene.render.engine == "CYCLES" and scene.cycles.use_adaptive_sampling:
         return ADAPTIVE_MARGIN

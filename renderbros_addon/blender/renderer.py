@@ -22,16 +22,16 @@ from ..imaging.errors import ImageError
 from ..protocol.jobs import SceneSpec
 from ..protocol.renderer import (
     REPLY_MARK,
+    AnyReply,
+    AnyRequest,
     BuildSampleRequest,
     Built,
-    Encoded,
     EncodeRequest,
     Failed,
-    FinishRequest,
     Heartbeat,
     Hello,
-    Inspection,
     InspectRequest,
+    MeasureCostRequest,
     MissingFile,
     Progressed,
     QuitRequest,
@@ -42,6 +42,7 @@ from ..protocol.renderer import (
 from ..protocol.states import FailureCode, FailureKind
 from .bundle import confine
 from .configure import NotRestored
+from .cost import measure_cost
 from .devices import capabilities
 from .failures import CannotServe, scene_fault
 from .finish import finish
@@ -57,9 +58,6 @@ log = logging.getLogger("renderbros.blender")
 HEARTBEAT_SECONDS = 1.0
 TICK_SECONDS = 0.2
 """Progress is told at most so often."""
-
-AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest
-Reply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection
 
 
 def main() -> int:
@@ -92,7 +90,7 @@ class Replies:
         self._fd = os.dup(1)
         os.dup2(2, 1)
 
-    def send(self, reply: Reply) -> None:
+    def send(self, reply: AnyReply) -> None:
         """Write one line at once. A pipe that nobody reads any more ends the process."""
         line = f"{REPLY_MARK}{reply.model_dump_json()}\n".encode()
         with self._lock:
@@ -125,7 +123,7 @@ class Renderer:
                 return
             self._replies.send(self._answer(request))
 
-    def _answer(self, request: AnyRequest) -> Reply:
+    def _answer(self, request: AnyRequest) -> AnyReply:
         try:
             return self._serve(request)
         except CannotServe as error:
@@ -146,10 +144,13 @@ class Renderer:
             self._open = None
             return _broken(request.id, FailureCode.CRASHED)
 
-    def _serve(self, request: AnyRequest) -> Reply:
+    def _serve(self, request: AnyRequest) -> AnyReply:
         if isinstance(request, InspectRequest):
             self._open = None
             return inspect(request)
+        if isinstance(request, MeasureCostRequest):
+            self._open = None
+            return measure_cost(request)
         if isinstance(request, BuildSampleRequest):
             self._open = None
             build_sample(Path(request.path))

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..protocol.jobs import RenderSettings
-from ..protocol.renderer import BuildSampleRequest, Failed, Inspection, InspectRequest
+from ..protocol.jobs import DeviceKind, RenderSettings
+from ..protocol.renderer import (
+    BuildSampleRequest,
+    CostMeasured,
+    Failed,
+    Inspection,
+    InspectRequest,
+    MeasureCostRequest,
+)
 from ..worker.command import renderer_command
 from ..worker.renderer_process import RendererLost, RendererProcess
 from .errors import CommandError
@@ -30,6 +37,22 @@ def inspect(process: RendererProcess, blend: Path, scene: str | None, settings: 
         reply = process.request(request)
     except RendererLost as lost:
         raise CommandError(_words(lost, f"Blender failed to look into {blend}"), code=lost.code.value) from lost
+    if isinstance(reply, Failed):
+        raise CommandError(f"{blend}: {reply.message}", code=reply.code.value)
+    return reply
+
+
+def measure_cost(
+    process: RendererProcess, blend: Path, scene: str | None, settings: RenderSettings, device: DeviceKind, frame: int
+) -> CostMeasured:
+    """What ``frame`` of ``blend`` costs, and where, with ``settings`` applied; CommandError if it can't be rendered."""
+    request = MeasureCostRequest(
+        id="cost", blend=str(blend), scene=scene, settings=settings, device=device, frame=frame
+    )
+    try:
+        reply = process.request(request)
+    except RendererLost as lost:
+        raise CommandError(_words(lost, f"Blender failed to measure {blend}"), code=lost.code.value) from lost
     if isinstance(reply, Failed):
         raise CommandError(f"{blend}: {reply.message}", code=reply.code.value)
     return reply

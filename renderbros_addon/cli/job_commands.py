@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView, LogEntry
-from . import inspection, options, preview, settings, submission
+from . import costing, inspection, options, preview, settings, submission
 from .command import command
 from .connecting import connect
 from .errors import DONE, FAILED, Interrupted, UsageError
@@ -78,7 +78,8 @@ def submit(
             inspection.renderer(chosen.blender, Path(scratch)) as process,
         ):
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
-        prepared = submission.prepare(wish, found)
+            prepared = submission.prepare(wish, found)
+            prepared = costing.measured(process, wish, found, prepared, shown.step)
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")
@@ -134,7 +135,7 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
     lines = [
         f"{one.name} ({one.id}) is {one.status.value}",
         f"  frames {format_frames(one.frames)} of {one.width}x{one.height} pixels"
-        + (f", in {one.tiles} tiles" if one.tiles else "")
+        + (f", in {one.cut}" if one.cut else "")
         + (f", by Blender {' or '.join(one.series)}" if one.series else "")
         + (f", saved by {one.saved_by}" if one.saved_by else ""),
         f"  {one.frames_done} of {len(one.frames)} frames done, {one.progress:.0%} of the work",

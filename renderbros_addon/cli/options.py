@@ -29,7 +29,12 @@ Frames = Annotated[
     str | None, typer.Option("--frames", metavar="LIST", help="Such as 1-4,7 or 1-100x5. (default: the scene's range)")
 ]
 Tiles = Annotated[
-    str | None, typer.Option("--tiles", metavar="CxR", help="Cut each frame into C columns and R rows, such as 2x2.")
+    str | None,
+    typer.Option(
+        "--tiles",
+        metavar="CxR|auto",
+        help="Cut each frame into C columns and R rows, such as 2x2; auto: by what its parts cost.",
+    ),
 ]
 Chunk = Annotated[
     int | None,

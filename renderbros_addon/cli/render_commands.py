@@ -11,7 +11,7 @@ import typer
 from ..client.http import DispatcherClient
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView
-from . import inspection, options, preview, settings, submission
+from . import costing, inspection, options, preview, settings, submission
 from .command import command
 from .errors import DONE, FAILED
 from .farm import LocalFarm
@@ -102,7 +102,8 @@ def _run(
                 shown.step(f"looking into {blend.name}")
                 wish = submission.wish(blend, **asked)
                 found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
-            sent = submission.prepare(wish, found)
+                sent = submission.prepare(wish, found)
+                sent = costing.measured(process, wish, found, sent, shown.step)
             _announce(out, shown, sent, farm.workers, out_dir)
             job = submission.submit(client, sent)
             fetcher = Fetcher(client, job.id, folder)
@@ -130,6 +131,7 @@ def _run(
             "width": job.width,
             "height": job.height,
             "tiles": str(job.tiles) if job.tiles else None,
+            "tile_count": job.tile_count,
             "notes": job.notes,
             "seconds": round(seconds, 3),
         }
@@ -143,7 +145,7 @@ def _announce(
     out: Output, shown: LiveDisplay | PlainDisplay, sent: submission.Submission, workers: int, out_dir: Path
 ) -> None:
     spec = sent.spec
-    each = f", each in {spec.tiles} tiles" if spec.tiles else ""
+    each = f", each in {spec.tiles} tiles" if spec.tiles else ", each in tiles by cost" if spec.cost else ""
     count = f"{_frames(len(spec.frames))} ({format_frames(spec.frames)})"
     out.note(
         f"{spec.name}: {count} of {spec.scene.width}x{spec.scene.height} pixels{each}, "

@@ -30,6 +30,8 @@ class Wish:
     frames: tuple[int, ...] | None
     """None for the range that the scene itself has."""
     tiles: TileGrid | None
+    by_cost: bool
+    """Cut frames by what their parts cost."""
     scene: str | None
     settings: RenderSettings
     priority: int
@@ -58,16 +60,15 @@ def wish(
     """Check options that need no Blender to be judged. UsageError says which one is wrong."""
     if not blend.is_file():
         raise UsageError(f"there is no file {blend}")
-    if tiles == "auto":
-        raise UsageError("--tiles auto is not there yet: say how many, such as --tiles 2x2")
+    by_cost = tiles is not None and tiles.lower() == "auto"
     try:
         parsed_frames = parse_frames(frames) if frames is not None else None
     except ValueError as error:
         raise UsageError(f"--frames: {error}") from None
     try:
-        grid = TileGrid.parse(tiles) if tiles is not None else None
+        grid = TileGrid.parse(tiles) if tiles is not None and not by_cost else None
     except ValueError as error:
-        raise UsageError(f"--tiles: {error}") from None
+        raise UsageError(f"--tiles: {error}, or auto") from None
     if chunk is not None and not 1 <= chunk <= MAX_FRAMES:
         raise UsageError(f"--chunk: between 1 and {MAX_FRAMES} frames, not {chunk}")
     try:
@@ -98,6 +99,7 @@ def wish(
         blend=Path(os.path.abspath(blend)),  # noqa: PTH100  (resolving links would move files that lie beside it)
         frames=parsed_frames,
         tiles=grid,
+        by_cost=by_cost,
         scene=scene,
         settings=chosen,
         priority=priority,
@@ -151,7 +153,7 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
     frames = asked.frames or _frames_of(found)
     notes = list(found.warnings)
     tiles = asked.tiles
-    if tiles and found.whole_because:
+    if (tiles or asked.by_cost) and found.whole_because:
         notes.append("Tiles were asked for, but frames are rendered whole: " + " ".join(found.whole_because))
         tiles = None
     if found.missing:

@@ -205,7 +205,7 @@ def _job_card(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) 
         with ui.row().classes("w-full items-center gap-3 no-wrap"):
             ui.link(job.name, f"/job/{job.id}").classes("text-subtitle1 text-white")
             ui.badge(job.status, color=JOB_COLOURS.get(job.status, "primary"))
-            cut = f", {job.tiles} tiles" if job.tiles else ""
+            cut = f", {job.cut}" if job.cut else ""
             ui.label(f"frames {format_frames(job.frames)}, {job.width}×{job.height}{cut}{_blender(job)}").classes(
                 "text-grey-5"
             )

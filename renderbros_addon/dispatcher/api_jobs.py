@@ -41,7 +41,7 @@ def create_job(spec: JobSpec, service: Service, key: IdempotencyKey) -> Response
 
 
 def _check_size(spec: JobSpec, most: int) -> None:
-    number = len(spec.frames) * len(tasks.regions(spec))
+    number = len(spec.frames) * len(tasks.regions(spec, None))
     if number > most:
         cut = f" in {spec.tiles} tiles" if spec.tiles else ""
         raise Unprocessable(

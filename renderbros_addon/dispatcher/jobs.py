@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from ..protocol.jobs import JobSpec
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import frames, leases, tasks
+from . import frames, leases, tasks, tiling
 from .errors import Conflict, LostRace, NotFound
 from .store import Tx, new_id
 from .tables import AnyRow, blocks, failures, job_blobs, jobs
@@ -147,9 +147,10 @@ def queue_if_whole(tx: Tx, job_id: str) -> None:
     if job.status != _S.UPLOADING or missing_blobs(tx.conn, job_id):
         return
     spec = parse_spec(job.spec)
-    number = tasks.create_all(tx, job_id, spec)
+    cuts = tiling.decide(tx.conn, job, spec)
+    number = tasks.create_all(tx, job_id, spec, cuts)
     frames.create_all(tx, job_id, spec)
-    _move(tx, job, _S.QUEUED, "job.queued", {}, tasks=number)
+    _move(tx, job, _S.QUEUED, "job.queued", {"cuts": cuts}, tasks=number)
 
 
 def activate(tx: Tx, job: AnyRow) -> None:

@@ -20,6 +20,7 @@ from ..protocol.states import TaskKind, TaskStatus
 from .errors import LostRace, NotFound
 from .store import Tx
 from .tables import AnyRow, tasks
+from .tiling import parse_cuts
 
 _S = TaskStatus
 
@@ -41,18 +42,23 @@ FINISH_RANK, RENDER_RANK = 0, 1
 
 def is_tiled(spec: JobSpec) -> bool:
     """Rendered as tiles that are put together, rather than straight to finished frames."""
-    return spec.tiles is not None
+    return spec.tiles is not None or spec.cost is not None
 
 
-def regions(spec: JobSpec) -> tuple[Region, ...]:
-    """What a frame of the job is cut into, in the order of rendering."""
+def regions(spec: JobSpec, cuts: str | None) -> tuple[Region, ...]:
+    """What a frame of the job is cut into, in the order of rendering.
+
+    ``cuts`` are the tiles that its row keeps; a job by cost has none before it is queued, and counts as one tile.
+    """
+    if cuts is not None:
+        return parse_cuts(cuts)
     width, height = spec.scene.width, spec.scene.height
     return spec.tiles.regions(width, height) if spec.tiles else (Region.full(width, height),)
 
 
-def create_all(tx: Tx, job_id: str, spec: JobSpec) -> int:
+def create_all(tx: Tx, job_id: str, spec: JobSpec, cuts: str | None) -> int:
     """Insert the render tasks of a job that has none yet; returns how many."""
-    cut = regions(spec)
+    cut = regions(spec, cuts)
     rows = list(_render_rows(job_id, spec, cut))
     for start in range(0, len(rows), 5000):
         tx.conn.execute(insert(tasks), rows[start : start + 5000])

@@ -49,7 +49,8 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
     status = JobStatus(job.status)
     counts = tasks.counts(conn, job.id)
     running, fractions = _running(conn, job.id, board) if counts.get(TaskStatus.LEASED) else ((), 0.0)
-    total = _planned(spec)
+    tiles = len(tasks.regions(spec, job.cuts))
+    total = _planned(spec, tiles)
     done = counts.get(TaskStatus.ACCEPTED, 0)
     left = total - done - fractions
     return JobView(
@@ -61,6 +62,7 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
         ended_at=job.ended_at,
         frames=spec.frames,
         tiles=spec.tiles,
+        tile_count=tiles,
         width=spec.scene.width,
         height=spec.scene.height,
         frame_name=spec.frame_name,
@@ -79,9 +81,9 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
     )
 
 
-def _planned(spec: JobSpec) -> int:
+def _planned(spec: JobSpec, tiles: int) -> int:
     """All tasks that the job will have had in the end."""
-    return len(spec.frames) * (len(tasks.regions(spec)) + tasks.is_tiled(spec))
+    return len(spec.frames) * (tiles + tasks.is_tiled(spec))
 
 
 def _frames_done(conn: Connection, job_id: str) -> int:

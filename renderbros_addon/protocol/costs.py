@@ -11,6 +11,9 @@ from .base import MAX_SECONDS, Wire
 MAX_CELLS = 128
 """Cells along a side of a cost map."""
 
+MAX_MARGIN = 256
+"""Pixels: far more than any sampler looks around itself."""
+
 
 class CostMap(Wire):
     """Seconds that the parts of a frame take, measured on a small preview of it; every frame is taken to be alike."""
@@ -22,6 +25,8 @@ class CostMap(Wire):
     size and samples, on the machine that measured."""
     overhead: float = Field(ge=0, le=MAX_SECONDS)
     """What a tile takes beyond its pixels, in seconds on the same machine."""
+    margin: int = Field(default=0, ge=0, le=MAX_MARGIN)
+    """Pixels that are rendered around a tile, as far as the frame goes, and cut off: they cost as much as its own."""
 
     @model_validator(mode="after")
     def _is_full(self) -> CostMap:

@@ -213,6 +213,8 @@ class JobView(Wire):
     ended_at: datetime | None = None
     frames: tuple[int, ...]
     tiles: TileGrid | None
+    tile_count: int = 1
+    """What a frame is cut into; 1 for whole frames, and for a job by cost before it is queued."""
     width: int
     height: int
     frame_name: str
@@ -234,6 +236,13 @@ class JobView(Wire):
     reason: Reason | None = None
     """Why it failed."""
     running: tuple[RunningTask, ...] = ()
+
+    @property
+    def cut(self) -> str | None:
+        """Into what each frame is cut, in words; None for whole frames."""
+        if self.tiles is not None:
+            return f"{self.tiles} tiles"
+        return f"{self.tile_count} tiles by cost" if self.tile_count > 1 else None
 
 
 class RunningTask(Wire):

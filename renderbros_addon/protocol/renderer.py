@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from .base import RelativePath, Wire
+from .costs import CostMap
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .movies import MAX_SHOWN, Playback
@@ -62,6 +63,19 @@ class InspectRequest(Wire):
     settings: RenderSettings = RenderSettings()
 
 
+class MeasureCostRequest(Wire):
+    """Measure what ``frame`` costs, and where, on a small preview; for submission, like :class:`InspectRequest`."""
+
+    type: Literal["measure_cost"] = "measure_cost"
+    id: str
+    blend: str
+    scene: str | None = None
+    settings: RenderSettings = RenderSettings()
+    device: DeviceKind
+    """To measure on; the processor where there is none of the kind."""
+    frame: Frame
+
+
 class BuildSampleRequest(Wire):
     """Build the sample scene and save it as ``path``."""
 
@@ -87,13 +101,12 @@ class QuitRequest(Wire):
     type: Literal["quit"] = "quit"
 
 
-Request = Annotated[
-    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest | QuitRequest,
-    Field(discriminator="type"),
-]
-request_adapter: TypeAdapter[
-    RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest | QuitRequest
-] = TypeAdapter(Request)
+AnyRequest = RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest | EncodeRequest
+"""What a renderer answers."""
+
+request_adapter: TypeAdapter[AnyRequest | QuitRequest] = TypeAdapter(
+    Annotated[AnyRequest | QuitRequest, Field(discriminator="type")]
+)
 
 
 # Replies
@@ -136,6 +149,16 @@ class Rendered(Wire):
     render_seconds: float
     device: str
     warnings: tuple[str, ...] = ()
+
+
+class CostMeasured(Wire):
+    """What the frame asked for costs."""
+
+    type: Literal["cost_measured"] = "cost_measured"
+    id: str
+    cost: CostMap
+    device: DeviceKind
+    """What it was measured on."""
 
 
 class Built(Wire):
@@ -204,9 +227,6 @@ class Inspection(Wire):
     warnings: tuple[str, ...] = ()
 
 
-Reply = Annotated[
-    Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection, Field(discriminator="type")
-]
-reply_adapter: TypeAdapter[Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection] = (
-    TypeAdapter(Reply)
-)
+AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection | CostMeasured
+
+reply_adapter: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="type")])

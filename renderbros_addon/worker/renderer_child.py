@@ -16,14 +16,8 @@ from pydantic import ValidationError
 
 from ..protocol.renderer import (
     REPLY_MARK,
-    Built,
-    Encoded,
-    Failed,
+    AnyReply,
     Heartbeat,
-    Hello,
-    Inspection,
-    Progressed,
-    Rendered,
     reply_adapter,
 )
 from .log_ring import LogRing, lines_of
@@ -32,7 +26,6 @@ from .process_tree import ProcessTree
 log = logging.getLogger("renderbros.worker")
 renderer_log = logging.getLogger("renderbros.worker.renderer")
 
-AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection
 
 _REPLY_LIMIT = 32 << 20
 _LOG_LINE_LIMIT = 1 << 16

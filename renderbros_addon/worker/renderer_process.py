@@ -17,8 +17,11 @@ from pydantic import ValidationError
 
 from ..protocol.leases import Progress
 from ..protocol.renderer import (
+    AnyReply,
+    AnyRequest,
     BuildSampleRequest,
     Built,
+    CostMeasured,
     Encoded,
     EncodeRequest,
     Failed,
@@ -27,6 +30,7 @@ from ..protocol.renderer import (
     Hello,
     Inspection,
     InspectRequest,
+    MeasureCostRequest,
     Progressed,
     QuitRequest,
     Rendered,
@@ -37,11 +41,10 @@ from .environment import scrubbed_environment
 from .exits import name_exit
 from .log_ring import LogRing, clean_text
 from .memory import oom_kills, volunteer_for_oom_kill
-from .renderer_child import AnyReply, RendererChild
+from .renderer_child import RendererChild
 
 log = logging.getLogger("renderbros.worker")
 
-AnyRequest = RenderRequest | FinishRequest | InspectRequest | BuildSampleRequest | EncodeRequest
 
 WATCH_SECONDS = 0.25
 """Between two looks at the child's memory; also the longest that a kill waits to be noticed."""
@@ -195,6 +198,10 @@ class RendererProcess:
     ) -> Inspection | Failed: ...
     @overload
     def request(
+        self, request: MeasureCostRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> CostMeasured | Failed: ...
+    @overload
+    def request(
         self, request: BuildSampleRequest, on_progress: Callable[[Progress], None] | None = None
     ) -> Built | Failed: ...
     @overload
@@ -203,7 +210,7 @@ class RendererProcess:
     ) -> Encoded | Failed: ...
     def request(
         self, request: AnyRequest, on_progress: Callable[[Progress], None] | None = None
-    ) -> Rendered | Built | Encoded | Failed | Inspection:
+    ) -> Rendered | Built | Encoded | Failed | Inspection | CostMeasured:
         """Have ``request`` served, starting the child if need be.
 
         Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
@@ -347,6 +354,7 @@ _REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
     RenderRequest: Rendered,
     FinishRequest: Rendered,
     InspectRequest: Inspection,
+    MeasureCostRequest: CostMeasured,
     BuildSampleRequest: Built,
     EncodeRequest: Encoded,
 }

@@ -50,7 +50,7 @@ def blend(tmp_path: Path) -> Path:
         ({"frames": ""}, "--frames"),
         ({"tiles": "2"}, "--tiles: .*2x2"),
         ({"tiles": "0x2"}, "--tiles"),
-        ({"tiles": "auto"}, "--tiles auto is not there yet"),
+        ({"tiles": "automatic"}, "--tiles: .*or auto"),
         ({"resolution": "1920"}, "--resolution: .*1920x1080"),
         ({"resolution": "1x1"}, "--resolution: .*not 1"),
         ({"format": "FFMPEG"}, "--format: FFMPEG is not an image format; one of PNG"),

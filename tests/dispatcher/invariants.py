@@ -57,7 +57,7 @@ def _check_results(conn: Connection, all_tasks: dict[str, Any], all_results: dic
 def _check_job(job: Any, mine: list[Any], rows: list[Any]) -> None:
     spec = jobs.parse_spec(job.spec)
     render = [task for task in mine if task.kind == "render"]
-    whole = len(spec.frames) * len(tasks.regions(spec))
+    whole = len(spec.frames) * len(tasks.regions(spec, job.cuts))
     if job.status == "uploading" or not mine:
         assert not mine
         assert not rows

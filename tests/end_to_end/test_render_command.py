@@ -36,15 +36,16 @@ def _started(*words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
             cli.wait(30)
 
 
-@pytest.mark.parametrize("image_format", ["PNG", "OPEN_EXR_MULTILAYER"])
-def test_tiled_frames_equal_whole_ones(scene: Path, tmp_path: Path, image_format: str) -> None:
+@pytest.mark.parametrize(("image_format", "tiles"), [("PNG", "3x2"), ("OPEN_EXR_MULTILAYER", "auto")])
+def test_tiled_frames_equal_whole_ones(scene: Path, tmp_path: Path, image_format: str, tiles: str) -> None:
     before = _temporary()
-    for way, tiles in (("whole", []), ("tiled", ["--tiles", "3x2"])):
+    for way, options in (("whole", []), ("tiled", ["--tiles", tiles])):
         done = run_json(
-            "render", scene, "--frames", "1,3", "--samples", "4", "--format", image_format, "--percentage", "73",
-            *tiles, "--out", tmp_path / way,
+            "render", scene, "--frames", "1,3", "--samples", "16", "--format", image_format, "--percentage", "73",
+            *options, "--out", tmp_path / way,
         )  # fmt: skip
         assert done["status"] == "completed"
+        assert (done["tile_count"] > 1) == (way == "tiled")
     names = sorted(p.name for p in (tmp_path / "whole").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "tiled").iterdir())
     assert len(names) == 2

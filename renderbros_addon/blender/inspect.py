@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import bpy
 from ..protocol.base import checked_name
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import Inspection, InspectRequest
-from .bundle import missing_files, needed_files
+from .bundle import missing_files, needed_files, outside_note
 from .configure import (
     apply_format,
     apply_settings,
@@ -39,7 +39,12 @@ from .versions import (
 
 def inspect(request: InspectRequest) -> Inspection:
     """Open ``request.blend`` and tell what it is with the overrides applied; CannotServe says what doesn't fit."""
-    warnings = list(open_blend(Path(request.blend)))
+    return look(request, open_blend(Path(request.blend)))
+
+
+def look(request: InspectRequest, told: Iterable[str] = ()) -> Inspection:
+    """What the scene is that is open in this Blender; ``told`` is what Blender warned of when it opened it."""
+    warnings = list(told)
     scene = pick_scene(request.scene)
     own_format = scene.render.image_settings.file_format
     with settings_kept(scene):
@@ -59,6 +64,9 @@ def inspect(request: InspectRequest) -> Inspection:
         if changed:
             warnings.append(f"Frames are named {template}: the scene's own file name can't be used on every platform.")
         warnings += _warnings(scene, request.settings)
+        files = needed_files()
+        if note := outside_note(files, Path(request.blend).parent):
+            warnings.append(note)
         return Inspection(
             id=request.id,
             saved_by=file_version(),
@@ -73,7 +81,7 @@ def inspect(request: InspectRequest) -> Inspection:
             frame_name=template,
             cameras=tuple(thing.name for thing in scene.objects if thing.type == "CAMERA"),
             whole_because=tuple(whole_because(scene)),
-            files=tuple(str(path) for path in needed_files()),
+            files=tuple(str(path) for path in files),
             missing=tuple(missing_files()),
             warnings=tuple(warnings),
         )

@@ -38,8 +38,8 @@ from ..protocol.renderer import (
     request_adapter,
 )
 from ..protocol.states import FailureCode, FailureKind
-from .bundle import confine
 from .configure import NotRestored
+from .confine import confine
 from .devices import capabilities
 from .failures import CannotServe, scene_fault
 from .finish import finish

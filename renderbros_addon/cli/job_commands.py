@@ -76,7 +76,9 @@ def submit(
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")
-        sent = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+        upload = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+        out.note(str(upload))
+        sent = upload.job
         fetcher = Fetcher(client, sent.id, folder) if folder else None
         if wait or fetcher:
             out.note(f"job {sent.id}")
@@ -87,7 +89,7 @@ def submit(
                     f"interrupted; job {sent.id} goes on: fetch {sent.id} brings its frames, cancel {sent.id} ends it"
                 )
                 raise Interrupted(goes_on, job=sent.id) from None
-    result = _job_json(sent)
+    result = _job_json(sent) | {"sent": upload.as_json()}
     if fetcher:
         result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.fetched.values()]}
     out.result(result, f"job {sent.id} is {sent.status.value}")

@@ -92,7 +92,7 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
                 found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
             sent = submission.prepare(wish, found)
             _announce(out, shown, sent, farm.workers, out_dir)
-            job = submission.submit(client, sent)
+            job = submission.submit(client, sent).job
             fetcher = Fetcher(client, job.id, folder)
             patience = Patience(client, farm.workers)
 

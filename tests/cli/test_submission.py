@@ -170,4 +170,4 @@ def test_placing_keeps_every_file_where_it_was_relative_to_the_others(
     assert {source for _, source in placed} == set(files)
     assert len({path for path, _ in placed}) == len(placed)
     for path, source in placed:
-        assert root / path == source
+        assert Path(root) / path == source

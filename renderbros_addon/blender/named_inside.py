@@ -25,8 +25,9 @@ def usd_layers(path: Path) -> list[Path]:
 
     Textures are not among them: Blender reads shapes and movements from a USD file that is a cache.
     """
-    usd = _usd()
-    if usd is None or path.suffix.lower() == ".usdz":  # an archive, which holds all of its own
+    # A .usdz is an archive, which holds all of its own.
+    usd = _usd() if path.suffix.lower() in USD_EXTENSIONS - {".usdz"} else None
+    if usd is None:
         return []
     sdf, utils = usd
     try:

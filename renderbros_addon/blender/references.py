@@ -73,7 +73,7 @@ def library_references() -> Iterator[tuple[Any, Reference]]:
     for library in bpy.data.libraries:
         if is_embedded_library(library) or not library.filepath:
             continue
-        linked = linked_from[library]
+        linked = list(linked_from[library])
         # A library's path is relative to the main file, whoever wanted it.
         path = absolute(library.filepath)
         brings = ", ".join(described(block) for block in linked[:3]) + (" and more" if len(linked) > 3 else "")
@@ -92,23 +92,23 @@ def lost_blocks() -> Iterator[tuple[str, str]]:
                     yield described(block), path
 
 
-def _linked_blocks() -> defaultdict[Any, list[Any]]:
-    """The data-blocks that each library brings."""
-    found: defaultdict[Any, list[Any]] = defaultdict(list)
+def _linked_blocks() -> defaultdict[Any, dict[Any, None]]:
+    """The data-blocks that each library brings, each once."""
+    found: defaultdict[Any, dict[Any, None]] = defaultdict(dict)
     for collection in bpy.data.bl_rna.properties:
         if collection.type == "COLLECTION":
             for block in getattr(bpy.data, collection.identifier):
                 if block.library is not None:
-                    found[block.library].append(block)
+                    found[block.library][block] = None
     return found
 
 
 def described(block: Any) -> str:
     """A data-block as a person would name it: ``Material "Gold"``."""
-    return f'{_WORDS.get(block.bl_rna.identifier, block.bl_rna.name)} "{block.name}"'
+    return f'{_WORDS.get(block.id_type, block.id_type.capitalize())} "{block.name}"'
 
 
-_WORDS = {"VectorFont": "Font", "MovieClip": "Movie clip", "CacheFile": "Cache file"}
+_WORDS = {"CACHEFILE": "Cache file", "MOVIECLIP": "Movie clip", "NODETREE": "Node group"}
 
 
 def block_references() -> Iterator[Reference]:

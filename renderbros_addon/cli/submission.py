@@ -187,7 +187,8 @@ class Sent:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        told = f"sent {self.files_sent} of {_count(self.files, 'file')}, {_size(self.bytes_sent)} of {_size(self.size)}"
+        megabytes = f"{_megabytes(self.bytes_sent)} of {_megabytes(self.size)} MB"
+        told = f"sent {self.files_sent} of {_count(self.files, 'file')}, {megabytes}"
         return told + ("; the rest was there already" if self.files_sent < self.files else "")
 
 
@@ -278,5 +279,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _megabytes(size: int) -> str:
+    # One digit after the point, or as many as a small file needs to be seen.
+    return f"{size / 1e6:.1f}" if size >= 50_000 or not size else f"{size / 1e6:.1g}"

@@ -136,7 +136,9 @@ def font(scene: Any, folder: Path) -> list[Path]:
 
 
 def alembic(scene: Any, folder: Path) -> list[Path]:
-    """A quad that moves, as Alembic."""
+    """A quad that moves, as Alembic; in Blenders that can."""
+    if not bpy.app.build_options.alembic:
+        return []
     path = folder / "caches" / "flag.abc"
     _exported(scene, path, lambda: bpy.ops.wm.alembic_export(filepath=str(path), selected=True, start=1, end=FRAMES))
     bpy.ops.wm.alembic_import(filepath=str(path), always_add_cache_reader=True, set_frame_range=False)
@@ -144,7 +146,9 @@ def alembic(scene: Any, folder: Path) -> list[Path]:
 
 
 def usd(scene: Any, folder: Path) -> list[Path]:
-    """A quad that moves, in a layer of another USD file."""
+    """A quad that moves, in a layer of another USD file; in Blenders that can."""
+    if not bpy.app.build_options.usd:
+        return []
     layer, path = folder / "caches" / "layer.usdc", folder / "caches" / "shot.usda"
     _exported(scene, layer, lambda: bpy.ops.wm.usd_export(
         filepath=str(layer), selected_objects_only=True, export_animation=True, export_shapekeys=False,
@@ -193,14 +197,20 @@ def mesh_caches(scene: Any, folder: Path) -> list[Path]:
 def cloth(scene: Any, folder: Path) -> list[Path]:
     """A quad that falls, baked to a disk cache beside the .blend; its name is no ASCII."""
     thing, _, _ = panel(scene, "Tüch", -1.0, 1.9)
+    files = baked_cloth(scene, thing)
+    # Caches of what is no longer in the scene stay where they are.
+    files[0].with_name("476F6E65_000001_00.bphys").write_bytes(b"left over")
+    return files
+
+
+def baked_cloth(scene: Any, thing: Any) -> list[Path]:
+    """Have ``thing`` fall from frame to frame, by a disk cache beside the open .blend; returns the cache's files."""
     cache = thing.modifiers.new("Cloth", "CLOTH").point_cache
     cache.frame_start, cache.frame_end, cache.use_disk_cache = 1, FRAMES, True
     with bpy.context.temp_override(scene=scene, object=thing, active_object=thing, point_cache=cache):
         bpy.ops.ptcache.bake(bake=True)
-    # Caches of what is no longer in the scene stay where they are.
-    other = folder / f"blendcache_{Path(bpy.data.filepath).stem}" / "476F6E65_000001_00.bphys"
-    other.write_bytes(b"left over")
-    return [file for file in other.parent.iterdir() if file != other]
+    blend = Path(bpy.data.filepath)
+    return sorted(blend.with_name(f"blendcache_{blend.stem}").iterdir())
 
 
 def simulation(scene: Any, folder: Path) -> list[Path]:
@@ -329,8 +339,9 @@ def script(scene: Any, folder: Path) -> list[Path]:
 
 
 def libraries(scene: Any, folder: Path) -> list[Path]:
-    """A library that links a material from another library, which shows an image beside itself."""
-    return [folder / "lib" / name for name in ("things.blend", "deep/bricks.blend", "deep/b.png")]
+    """A library with a cache of its own, that links a material from another, which shows an image beside itself."""
+    caches = (folder / "lib" / "blendcache_things").iterdir()
+    return [*(folder / "lib" / name for name in ("things.blend", "deep/bricks.blend", "deep/b.png")), *caches]
 
 
 def build_libraries(folder: Path) -> None:
@@ -341,7 +352,8 @@ def build_libraries(folder: Path) -> None:
     deep = save(folder / "lib" / "deep" / "bricks.blend")
     fresh_scene()
     things = save(folder / "lib" / "things.blend")
-    panel(bpy.context.scene, "linked", 1.8, 1.9)
+    thing, _, _ = panel(bpy.context.scene, "linked", 1.8, 1.9)
+    baked_cloth(bpy.context.scene, thing)
     with bpy.data.libraries.load(str(deep), link=True, relative=True) as (_, wanted):
         wanted.materials = ["Bricks"]
     bpy.data.meshes["linked"].materials[0] = wanted.materials[0]

@@ -31,6 +31,25 @@ def cache_references() -> Iterator[Reference]:
             yield from _point_cache(scene.rigidbody_world.point_cache, scene, f"Rigid body world of {described(scene)}")
 
 
+def unbaked() -> Iterator[str]:
+    """Simulations that are not baked: a farm renders frames in no order, and they are right in theirs alone."""
+    for thing in bpy.data.objects:
+        for modifier in thing.modifiers:
+            if modifier.type in ("CLOTH", "SOFT_BODY") and modifier.show_render and not _baked(modifier.point_cache):
+                yield f'Modifier "{modifier.name}" of {described(thing)}'
+        for system in thing.particle_systems:
+            if system.settings.type == "EMITTER" and not _baked(system.point_cache):
+                yield f'Particle system "{system.name}" of {described(thing)}'
+    for scene in bpy.data.scenes:
+        world = scene.rigidbody_world
+        if world is not None and world.enabled and world.collection and not _baked(world.point_cache):
+            yield f"Rigid body world of {described(scene)}"
+
+
+def _baked(cache: Any) -> bool:
+    return bool(cache.is_baked or cache.use_external)
+
+
 def _of_modifier(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
     if modifier.type == "MESH_CACHE":
         need = Need.MUST if modifier.filepath else Need.UNUSED

@@ -31,7 +31,8 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
         if not reference.path:
             continue
         place = _place(reference, root, source_root)
-        if reference.point is not None:
+        # Setting a path has Blender load the file again, so what is in place is left alone.
+        if reference.point is not None and place != os.path.normpath(reference.path):
             reference.point(place)
         missing += _missing_at(reference, place)
     for node in computed_imports():

@@ -103,6 +103,29 @@ def _split_number(path: Path) -> tuple[str, str, str] | None:
 
 
 @dataclass(frozen=True)
+class Views:
+    """A file for each view of a stereoscopic scene, where the path names one of them: ``wall_L.png``."""
+
+    suffixes: tuple[str, ...]
+
+    def files(self, path: str) -> list[Path]:
+        return [view for view in self._paths(path) if view.is_file()]
+
+    def missing(self, path: str) -> list[str]:
+        return [] if self.files(path) else [path]
+
+    def _paths(self, path: str) -> list[Path]:
+        named = Path(path)
+        # The longest first: _LEFT ends in no shorter suffix that is meant.
+        own = next((s for s in sorted(self.suffixes, key=len, reverse=True) if s and named.stem.endswith(s)), None)
+        if own is None:
+            return [named]
+        stem = named.stem.removesuffix(own)
+        others = (named.with_name(f"{stem}{suffix}{named.suffix}") for suffix in sorted(self.suffixes))
+        return list(dict.fromkeys([named, *others]))
+
+
+@dataclass(frozen=True)
 class Named:
     """Files of the given names in the folder at the path."""
 

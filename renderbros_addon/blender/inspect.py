@@ -15,6 +15,7 @@ from ..protocol.base import checked_name
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import Inspection, InspectRequest
 from .bundle import missing_files, needed_files, outside_note
+from .caches import unbaked
 from .configure import (
     apply_format,
     apply_settings,
@@ -215,6 +216,12 @@ def _warnings(scene: Any, settings: RenderSettings) -> Iterator[str]:
         yield blocked_warning(blocked)
     if settings.seed is not None and scene.render.engine != "CYCLES":
         yield f"The seed has no meaning for the engine {scene.render.engine}."
+    loose = list(unbaked())
+    if loose:
+        yield (
+            f"Not baked, and so perhaps different in each frame that is rendered alone: {', '.join(loose[:5])}"
+            + (f" and {len(loose) - 5} more." if len(loose) > 5 else ".")
+        )
     if any(not node.mute for node in file_outputs()):
         yield "The compositor's File Output nodes are off on the farm: only the frame itself comes back."
 

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 
 from .file_kinds import Kind
-from .file_sets import FileSet, Named, OneFile, Sequence, Tiles, WithOthers
+from .file_sets import FileSet, Named, OneFile, Sequence, Tiles, Views, WithOthers
 from .named_inside import osl_includes, usd_layers
 from .scene_paths import absolute
 from .versions import custom_camera_script, embedded_compositors, is_embedded_library, sequencer_strips, strips_of
@@ -145,10 +145,12 @@ def block_references() -> Iterator[Reference]:
 def _images() -> Iterator[Reference]:
     shown: dict[Any, tuple[range, ...] | None] | None = None
     for image in bpy.data.images:
-        if image.source not in ("FILE", "MOVIE", "SEQUENCE", "TILED") or image.packed_file or not image.filepath:
+        if image.source not in ("FILE", "MOVIE", "SEQUENCE", "TILED") or len(image.packed_files):
             continue
         stands_for: FileSet = OneFile()
-        if image.source == "TILED":
+        if image.source == "FILE" and image.use_multiview and image.views_format == "INDIVIDUAL":
+            stands_for = Views(tuple({view.file_suffix for scene in bpy.data.scenes for view in scene.render.views}))
+        elif image.source == "TILED":
             stands_for = Tiles(tuple(tile.number for tile in image.tiles))
         elif image.source == "SEQUENCE":
             shown = _frames_shown() if shown is None else shown

@@ -12,7 +12,7 @@ from scenes import fresh_scene, save
 
 from renderbros_addon.blender.bundle import missing_files, needed_files, outside_note
 from renderbros_addon.blender.confine import confine
-from renderbros_addon.blender.file_sets import Named, Sequence
+from renderbros_addon.blender.file_sets import Named, Sequence, Views
 from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.scene_paths import as_spelled, blenders_own
 from renderbros_addon.protocol.source_roots import SEVERAL_DRIVES, below
@@ -93,6 +93,14 @@ def test_a_sequence_has_its_own_frames_and_no_holes(tmp_path: Path) -> None:
     assert Named(("a_01.jp2", "../x.png")).missing(str(tmp_path)) == []
 
 
+def test_each_view_of_a_stereo_image_goes_along(tmp_path: Path) -> None:
+    for name in ("wall_L.png", "wall_R.png", "wall_C.png"):
+        (tmp_path / name).touch()
+    views = Views(("_L", "_R", ""))
+    assert [file.name for file in views.files(str(tmp_path / "wall_L.png"))] == ["wall_L.png", "wall_R.png"]
+    assert views.missing(str(tmp_path / "door_L.png")) == [str(tmp_path / "door_L.png")]
+
+
 def importer(tree: Any) -> Any:
     """A node that imports what comes from ``tree``'s other nodes, put out."""
     node, real = tree.nodes.new("GeometryNodeImportOBJ"), tree.nodes.new("GeometryNodeRealizeInstances")
@@ -136,7 +144,7 @@ def test_paths_for_import_nodes_are_followed_and_computed_ones_cut(tmp_path: Pat
     assert len(confine(tmp_path / "job", None)) == 2
     trees = bpy.data.node_groups
     assert "etc" not in trees["outer"].nodes["String"].string
-    assert trees["outer"].nodes["Switch"].inputs["False"].default_value == str(quad)
+    assert trees["outer"].nodes["Switch"].inputs["False"].default_value == "//quad.obj"
     assert not trees["sly"].nodes["Import OBJ"].inputs["Path"].is_linked
 
 

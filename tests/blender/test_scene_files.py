@@ -64,15 +64,19 @@ def test_what_is_missing_is_told_by_data_block(made: tuple[Path, dict[str, list[
     told = {
         "wood.png": 'Image "wood"', "sky.exr": 'Image "sky.exr"', "plate_001.png": 'Image "plate"',
         "skin.1001.png": 'Image "skin"', "skin.1002.png": 'Image "skin"', "film.mkv": 'Image "film"',
-        "beep.wav": 'Sound "beep.wav"', "type.woff2": 'Font "', "flag.abc": 'Cache file "flag.abc"',
-        "shot.usda": 'Cache file "shot.usda"', "points.mdd": 'Modifier "Cache" of Object "points.mdd"',
+        "beep.wav": 'Sound "beep.wav"', "type.woff2": 'Font "', "points.mdd": 'Modifier "Cache" of Object "points.mdd"',
         "points.pc2": 'Modifier "Cache" of Object "points.pc2"', "smoke_0001.vdb": 'Volume "smoke"',
         "blendcache_shot": 'Modifier "Cloth" of Object "Tüch"', "lamp.ies": 'IES texture of Light "profile"',
         "stripes.osl": 'Script of Material "stripes"',
         "things.blend": 'Library "things.blend", which brings Object "linked"',
     }  # fmt: skip
-    if parts["imported_geometry"]:
-        told["quad.obj"] = 'Node "Import OBJ" of Node group "import"'
+    for part, name, user in (
+        ("imported_geometry", "quad.obj", 'Node "Import OBJ" of Node group "import"'),
+        ("alembic", "flag.abc", 'Cache file "flag.abc"'),
+        ("usd", "shot.usda", 'Cache file "shot.usda"'),
+    ):
+        if parts[part]:
+            told[name] = user
     for name, user in told.items():
         assert missing.get(name, "not told").startswith(user), name
 
@@ -97,7 +101,10 @@ def test_the_picture_is_the_same_where_the_files_are_brought_to(
         assert all(file.is_relative_to(root) for file in needed_files())
         there = rendered(tmp_path)
         # What shows the files? Without them the picture is another.
-        for folder in ("textures", "plate", "caches", "bakes", "lib", f"blendcache_{blend.stem}"):
+        for folder in (
+            "textures", "plate", "caches", "bakes", "lib", "lib/deep", "lib/blendcache_things",
+            f"blendcache_{blend.stem}",
+        ):  # fmt: skip
             hidden = (root / folder).rename(root / "hidden")
             open_blend(root / placed[0][0])
             confine(root, source_root)

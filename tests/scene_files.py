@@ -6,6 +6,7 @@ needs. Everything is in sight and shows what its file says: a file that is not r
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import sys
@@ -381,5 +382,19 @@ def everything(blend: Path, parts: tuple[Callable[[Any, Path], list[Path]], ...]
     return files
 
 
+def main() -> None:
+    """Build the scene as the .blend named first, and render its last frame as the PNG named second."""
+    blend, picture_path = (Path(word).resolve() for word in sys.argv[-2:])
+    everything(blend)
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    scene.frame_set(FRAMES)
+    scene.render.filepath = str(picture_path)
+    bpy.ops.render.render(write_still=True)
+
+
 if __name__ == "__main__":
-    print(everything(Path(sys.argv[-1]).resolve()))
+    main()
+    sys.stdout.flush()
+    # Blender as a module can hang on the interpreter's own way out.
+    os._exit(0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +82,41 @@ _BAKED = r"[\w.-]+\.(json|blob|vdb)"
 
 def _bakes(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
     """Bakes of simulation and bake nodes. Whether there ever was one, Blender doesn't tell: so none is missed."""
-    shared: list[str] = []
+    shared: list[Any] = []
     for bake in modifier.bakes:
         need = Need.MAY if bakes_to_disk(modifier, bake) else Need.UNUSED
         if bake.use_custom_path and bake.directory:
             frames = Cached(("meta", "blobs"), _BAKED)
             path = absolute(bake.directory, thing)
-            yield Reference(user, path, "simulation bake", at(bake, "directory"), frames, need)
+            point = _forgetting(thing, modifier, [bake] if need is Need.MAY else [], at(bake, "directory"))
+            yield Reference(user, path, "simulation bake", point, frames, need)
         elif need is Need.MAY:
-            shared += [f"{bake.bake_id}/meta", f"{bake.bake_id}/blobs"]
+            shared.append(bake)
     if modifier.bake_directory:
-        frames = Cached(tuple(shared), _BAKED)
+        folders = [f"{bake.bake_id}/{folder}" for bake in shared for folder in ("meta", "blobs")]
+        frames = Cached(tuple(folders), _BAKED)
         path = absolute(modifier.bake_directory, thing)
         need = Need.MAY if shared else Need.UNUSED
-        yield Reference(user, path, "simulation bake", at(modifier, "bake_directory"), frames, need)
+        point = _forgetting(thing, modifier, shared, at(modifier, "bake_directory"))
+        yield Reference(user, path, "simulation bake", point, frames, need)
+
+
+def _forgetting(thing: Any, modifier: Any, bakes: list[Any], point: Callable[[str], None]) -> Callable[[str], None]:
+    """Sets a path of bakes and has Blender forget what it read of them: it doesn't look again on its own.
+
+    The way to that is to delete the bakes, so the path leads to an empty folder meanwhile.
+    """
+
+    def point_and_forget(path: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="renderbros-") as empty:
+            point(empty)
+            for bake in bakes:
+                bpy.ops.object.geometry_node_bake_delete_single(
+                    session_uid=thing.session_uid, modifier_name=modifier.name, bake_id=bake.bake_id
+                )
+        point(path)
+
+    return point_and_forget
 
 
 def _point_cache(cache: Any, block: Any, user: str) -> Iterator[Reference]:

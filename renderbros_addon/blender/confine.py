@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from .scene_paths import as_spelled, blenders_own, inside_root
 _OUTSIDE = "renderbros-outside"
 """A folder that no job has: a path outside of the job's files is pointed there and is missing."""
 
+_COPIED = f"renderbros-bake-{os.getpid()}-"
+"""How the names of folders with copies of bakes begin; there are none but for the file that is open."""
+
 
 def confine(root: Path, source_root: str | None) -> list[MissingFile]:
     """Point every path below ``source_root`` to its like below ``root``, and every other outside ``root`` nowhere.
@@ -26,15 +31,18 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
     So a hostile scene can't show this machine's files in its picture. Returns what is missing then, by the path that
     the scene had.
     """
+    _drop_copies()
     missing = _confine_libraries(root, source_root)
     for reference in [*block_references(), *cache_references(), *import_references()]:
         if not reference.path:
             continue
         place = _place(reference, root, source_root)
+        missing += _missing_at(reference, place)
+        if reference.kind == "simulation bake":
+            place = _writable(reference, place)
         # Setting a path has Blender load the file again, so what is in place is left alone.
         if reference.point is not None and place != os.path.normpath(reference.path):
             reference.point(place)
-        missing += _missing_at(reference, place)
     for node in computed_imports():
         node.cut()
         missing.append(MissingFile(path=COMPUTED, user=node.user))
@@ -78,6 +86,25 @@ def _place(reference: Reference, root: Path, source_root: str | None) -> str:
     inside = os.path.normpath(inside)
     whole_name = isinstance(reference.stands_for, OneFile | WithOthers)
     return inside if Path(inside).exists() else _spelled(Path(inside), root, whole_name=whole_name)
+
+
+def _writable(reference: Reference, place: str) -> str:
+    """``place``, or a copy of the bake there if it is read-only: Blender opens a bake for writing even to read it."""
+    files = replace(reference, path=place).files()
+    if all(os.access(file, os.W_OK) for file in files):
+        return place
+    copy = Path(tempfile.mkdtemp(prefix=_COPIED))
+    for file in files:
+        to = copy / file.relative_to(place)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to)
+    return str(copy)
+
+
+def _drop_copies() -> None:
+    """Remove the copies that were made for the file that was open before."""
+    for copy in Path(tempfile.gettempdir()).glob(f"{_COPIED}*"):
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def _spelled(path: Path, root: Path, *, whole_name: bool) -> str:

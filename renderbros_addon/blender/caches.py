@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import bpy
 from .file_sets import Cached
 from .references import Need, Reference, at, described
 from .scene_paths import absolute
-from .versions import bakes_to_disk
+from .versions import bakes_to_disk, inputs_kept
 
 
 def cache_references() -> Iterator[Reference]:
@@ -88,7 +87,7 @@ def _bakes(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
         if bake.use_custom_path and bake.directory:
             frames = Cached(("meta", "blobs"), _BAKED)
             path = absolute(bake.directory, thing)
-            point = _forgetting(thing, modifier, [bake] if need is Need.MAY else [], at(bake, "directory"))
+            point = _forgetting(modifier, at(bake, "directory"))
             yield Reference(user, path, "simulation bake", point, frames, need)
         elif need is Need.MAY:
             shared.append(bake)
@@ -97,23 +96,17 @@ def _bakes(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
         frames = Cached(tuple(folders), _BAKED)
         path = absolute(modifier.bake_directory, thing)
         need = Need.MAY if shared else Need.UNUSED
-        point = _forgetting(thing, modifier, shared, at(modifier, "bake_directory"))
+        point = _forgetting(modifier, at(modifier, "bake_directory"))
         yield Reference(user, path, "simulation bake", point, frames, need)
 
 
-def _forgetting(thing: Any, modifier: Any, bakes: list[Any], point: Callable[[str], None]) -> Callable[[str], None]:
-    """Sets a path of bakes and has Blender forget what it read of them: it doesn't look again on its own.
-
-    The way to that is to delete the bakes, so the path leads to an empty folder meanwhile.
-    """
+def _forgetting(modifier: Any, point: Callable[[str], None]) -> Callable[[str], None]:
+    """Sets a path of bakes and has Blender forget what it read of them: it doesn't look again on its own."""
 
     def point_and_forget(path: str) -> None:
-        with tempfile.TemporaryDirectory(prefix="renderbros-") as empty:
-            point(empty)
-            for bake in bakes:
-                bpy.ops.object.geometry_node_bake_delete_single(
-                    session_uid=thing.session_uid, modifier_name=modifier.name, bake_id=bake.bake_id
-                )
+        with inputs_kept(modifier):
+            group, modifier.node_group = modifier.node_group, None
+            modifier.node_group = group
         point(path)
 
     return point_and_forget

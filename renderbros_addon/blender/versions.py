@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -157,3 +158,29 @@ def modifier_input(modifier: Any, identifier: str) -> tuple[Any, Any] | None:
         owner = getattr(modifier.properties.inputs, identifier, None)
         return (owner, "value") if owner is not None else None
     return (modifier, identifier) if identifier in modifier else None
+
+
+@contextmanager
+def inputs_kept(modifier: Any) -> Iterator[None]:
+    """Put back what a Geometry Nodes modifier gives its group, and how it bakes, after its group was taken away."""
+    held = [modifier.properties.inputs] if hasattr(modifier, "properties") else []
+    inputs = [getattr(owner, prop.identifier) for owner in held for prop in _pointers(owner)]
+    values = [(one.path_from_id(), name, getattr(one, name)) for one in inputs for name in _writable(one)]
+    keys = {} if held else {key: modifier[key] for key in modifier.keys()}  # noqa: SIM118  (no mapping)
+    bakes = {one.bake_id: {name: getattr(one, name) for name in _writable(one)} for one in modifier.bakes}
+    yield
+    for path, name, value in values:
+        setattr(modifier.id_data.path_resolve(path), name, value)
+    for key, value in keys.items():
+        modifier[key] = value
+    for bake in modifier.bakes:
+        for name, value in bakes.get(bake.bake_id, {}).items():
+            setattr(bake, name, value)
+
+
+def _pointers(owner: Any) -> Iterator[Any]:
+    yield from (prop for prop in owner.bl_rna.properties if prop.type == "POINTER" and prop.identifier != "rna_type")
+
+
+def _writable(owner: Any) -> list[str]:
+    return [prop.identifier for prop in owner.bl_rna.properties if not prop.is_readonly]

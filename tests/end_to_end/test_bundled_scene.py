@@ -18,8 +18,8 @@ def test_a_sandboxed_worker_renders_what_blender_rendered_in_place(tmp_path: Pat
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     words = script_command(ROOT / "tests" / "scene_files.py", blend, direct)
     subprocess.run(words, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": paths})
-    done = run_json("render", blend, "--frames", "1-3", "--workers", "1", "--out", tmp_path / "frames")
+    done = run_json("render", blend, "--frames", "3", "--workers", "1", "--out", tmp_path / "frames")
     assert done["status"] == "completed"
     assert done["notes"] == []
-    frame = done["frames"][-1]
+    [frame] = done["frames"]
     assert frame["pixel_digest"] == inspect_image(direct).pixel_digest

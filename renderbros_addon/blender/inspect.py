@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import bpy
 
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import Inspection, InspectRequest
-from .bundle import missing_files, needed_files
+from .bundle import missing_files, needed_files, outside_note
+from .caches import unbaked
 from .compositing import active_tree, other_scenes, uses_render_layers
 from .configure import (
     apply_format,
@@ -40,7 +41,12 @@ from .versions import (
 
 def inspect(request: InspectRequest) -> Inspection:
     """Open ``request.blend`` and tell what it is with the overrides applied; CannotServe says what doesn't fit."""
-    warnings = list(open_blend(Path(request.blend)))
+    return look(request, open_blend(Path(request.blend)))
+
+
+def look(request: InspectRequest, told: Iterable[str] = ()) -> Inspection:
+    """What the scene is that is open in this Blender; ``told`` is what Blender warned of when it opened it."""
+    warnings = list(told)
     scene = pick_scene(request.scene)
     own_format = scene.render.image_settings.file_format
     with settings_kept(scene):
@@ -63,6 +69,9 @@ def inspect(request: InspectRequest) -> Inspection:
         if changed:
             warnings.append(f"Frames are named {template}: the scene's own file name can't be used on every platform.")
         warnings += _warnings(scene, request.settings)
+        files = needed_files()
+        if note := outside_note(files, Path(request.blend).parent):
+            warnings.append(note)
         return Inspection(
             id=request.id,
             saved_by=file_version(),
@@ -79,7 +88,7 @@ def inspect(request: InspectRequest) -> Inspection:
             extras=tuple(extra.name for extra in extras_of(scene, template)),
             cameras=tuple(thing.name for thing in scene.objects if thing.type == "CAMERA"),
             whole_because=tuple(whole_because(scene)),
-            files=tuple(str(path) for path in needed_files()),
+            files=tuple(str(path) for path in files),
             missing=tuple(missing_files()),
             warnings=tuple(warnings),
         )
@@ -163,6 +172,12 @@ def _warnings(scene: Any, settings: RenderSettings) -> Iterator[str]:
         yield f"The seed has no meaning for the engine {scene.render.engine}."
     if denoised_layers(scene) and not can_denoise():
         yield "The scene is denoised, and this Blender is built without OpenImageDenoise: only others can render it."
+    loose = list(unbaked())
+    if loose:
+        yield (
+            f"Not baked, and so perhaps different in each frame that is rendered alone: {', '.join(loose[:5])}"
+            + (f" and {len(loose) - 5} more." if len(loose) > 5 else ".")
+        )
 
 
 def blocked_warning(blocked: str) -> str:

@@ -40,8 +40,8 @@ from ..protocol.renderer import (
     request_adapter,
 )
 from ..protocol.states import FailureCode, FailureKind
-from .bundle import confine
 from .configure import NotRestored
+from .confine import confine
 from .cost import measure_cost
 from .devices import capabilities
 from .failures import CannotServe, scene_fault

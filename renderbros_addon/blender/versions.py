@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,9 +207,12 @@ def _last_part(path: str) -> str:
 def sequencer_strips(scene: Any) -> tuple[Any, ...]:
     """The strips that the scene's sequencer would show (``strips`` since 4.4, ``sequences`` before)."""
     editor = scene.sequence_editor
-    if editor is None:
-        return ()
-    return tuple(editor.strips if hasattr(editor, "strips") else editor.sequences)
+    return () if editor is None else strips_of(editor)
+
+
+def strips_of(owner: Any) -> tuple[Any, ...]:
+    """The strips of a sequencer or of a meta strip."""
+    return tuple(owner.strips if hasattr(owner, "strips") else owner.sequences)
 
 
 def new_strips(scene: Any) -> Any:
@@ -231,3 +235,66 @@ def cycles_preferences() -> Any | None:
 def literal_path(path: str) -> str:
     """``path`` so that Blender takes it as it stands: since 5.0 an output path is a template with names in braces."""
     return path.replace("{", "{{").replace("}", "}}") if bpy.app.version >= (5, 0, 0) else path
+
+
+def embedded_compositors() -> Iterator[tuple[Any, Any]]:
+    """(scene, tree) for compositors that belong to their scene: up to 4.5; since 5.0 they are node groups."""
+    for scene in bpy.data.scenes:
+        tree = getattr(scene, "node_tree", None) if not hasattr(scene, "compositing_node_group") else None
+        if tree is not None:
+            yield scene, tree
+
+
+def custom_camera_script(camera: Any) -> tuple[str, bool]:
+    """The OSL file that a camera names, and whether it uses it: since 4.5."""
+    if not hasattr(camera, "custom_filepath"):
+        return "", False
+    return camera.custom_filepath, camera.type == "CUSTOM" and camera.custom_mode == "EXTERNAL"
+
+
+def is_embedded_library(library: Any) -> bool:
+    """What it brings is in the open file: the library is packed, or since 5.0 its data-blocks are."""
+    return bool(getattr(library, "packed_file", None) or getattr(library, "is_archive", False))
+
+
+def bakes_to_disk(modifier: Any, bake: Any) -> bool:
+    """Where a node's bake goes is a choice since 4.3; before, it went to disk."""
+    target = getattr(bake, "bake_target", "DISK")
+    return bool((modifier.bake_target if target == "INHERIT" else target) == "DISK")
+
+
+def modifier_input(modifier: Any, identifier: str) -> tuple[Any, Any] | None:
+    """(owner, key) of a value that a Geometry Nodes modifier gives its group, or None if it has none.
+
+    Since 5.2 it is the attribute ``value`` of an input of the modifier's properties, before it was a custom property.
+    """
+    if hasattr(modifier, "properties"):
+        owner = getattr(modifier.properties.inputs, identifier, None)
+        return (owner, "value") if owner is not None else None
+    return (modifier, identifier) if identifier in modifier else None
+
+
+@contextmanager
+def inputs_kept(modifier: Any) -> Iterator[None]:
+    """Put back what a Geometry Nodes modifier gives its group, and how it bakes, after its group was taken away."""
+    held = [modifier.properties.inputs] if hasattr(modifier, "properties") else []
+    inputs = [getattr(owner, prop.identifier) for owner in held for prop in _pointers(owner)]
+    values = [(one.path_from_id(), name, getattr(one, name)) for one in inputs for name in _writable(one)]
+    keys = {} if held else {key: modifier[key] for key in modifier.keys()}  # noqa: SIM118  (no mapping)
+    bakes = {one.bake_id: {name: getattr(one, name) for name in _writable(one)} for one in modifier.bakes}
+    yield
+    for path, name, value in values:
+        setattr(modifier.id_data.path_resolve(path), name, value)
+    for key, value in keys.items():
+        modifier[key] = value
+    for bake in modifier.bakes:
+        for name, value in bakes.get(bake.bake_id, {}).items():
+            setattr(bake, name, value)
+
+
+def _pointers(owner: Any) -> Iterator[Any]:
+    yield from (prop for prop in owner.bl_rna.properties if prop.type == "POINTER" and prop.identifier != "rna_type")
+
+
+def _writable(owner: Any) -> list[str]:
+    return [prop.identifier for prop in owner.bl_rna.properties if not prop.is_readonly]

@@ -56,6 +56,11 @@ class Fetcher:
         self._client = client
         self._job_id = job_id
 
+    @property
+    def files(self) -> list[FetchedFile]:
+        """What has been brought, frame by frame, each frame's picture first."""
+        return sorted(self.fetched.values(), key=lambda file: (file.frame, not file.is_picture, file.path))
+
     def fetch(self) -> list[FetchedFile]:
         """Bring the frames that have been finished since the last call; what was brought, in order."""
         return self._bring(self._client.frames(self._job_id).frames)

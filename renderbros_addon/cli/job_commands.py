@@ -83,7 +83,9 @@ def submit(
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")
-        sent = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+        upload = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+        out.note(str(upload))
+        sent = upload.job
         fetcher = Fetcher(client, sent.id, folder) if folder else None
         made = None
         if wait or fetcher:
@@ -98,9 +100,9 @@ def submit(
             if film and fetcher:
                 shown.step("making the film")
                 made = preview.of_job(out, sent, fetcher, chosen.blender)
-    result = _job_json(sent)
+    result = _job_json(sent) | {"sent": upload.as_json()}
     if fetcher:
-        result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.fetched.values()]}
+        result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.files]}
     if made:
         result |= made.as_json()
     out.result(result, f"job {sent.id} is {sent.status.value}")

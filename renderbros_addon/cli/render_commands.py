@@ -105,7 +105,7 @@ def _run(
                 sent = submission.prepare(wish, found)
                 sent = costing.measured(process, wish, found, sent, shown.step)
             _announce(out, shown, sent, farm.workers, out_dir)
-            job = submission.submit(client, sent)
+            job = submission.submit(client, sent).job
             fetcher = Fetcher(client, job.id, folder)
             patience = Patience(client, farm.workers)
 
@@ -119,7 +119,7 @@ def _run(
                 shown.step("making the film")
                 made = preview.of_job(out, job, fetcher, chosen.blender, farm.path("film"))
     seconds = time.monotonic() - began
-    files = list(fetcher.fetched.values())
+    files = fetcher.files
     pictures = [file for file in files if file.is_picture]
     out.result(
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -14,10 +15,11 @@ from ..client.http import DispatcherClient
 from ..imaging.level0 import CONTAINERS_OF_FORMATS
 from ..protocol.base import checked_relative_path
 from ..protocol.frames import MAX_FRAMES, parse_frames
-from ..protocol.jobs import JobFile, JobSpec, JobView, RenderSettings, SceneSpec, series_number
+from ..protocol.jobs import MAX_FILES, JobFile, JobSpec, JobView, RenderSettings, SceneSpec, series_number
 from ..protocol.regions import TileGrid
 from ..protocol.renderer import Inspection
 from ..protocol.series import parse_series
+from ..protocol.source_roots import SEVERAL_DRIVES, below
 from .errors import CommandError, UsageError
 
 
@@ -135,17 +137,19 @@ class Submission:
         return sum(sizes.values())
 
 
-def prepare(asked: Wish, found: Inspection) -> Submission:
+def prepare(asked: Wish, found: Inspection, saved_as: Path | None = None) -> Submission:
     """The job for ``asked`` of the scene that the renderer ``found``.
 
-    CommandError, naming each data-block, if linked files are missing and that was not allowed; also if a file can't
-    be read or has a name that not every worker can hold. UsageError if a Blender is allowed that can't open the file.
+    ``saved_as`` is the file to send as the .blend where it isn't the .blend itself, such as a copy with changes that
+    are not saved yet. CommandError, naming each data-block, if linked files are missing and that was not allowed; also
+    if there are too many, one can't be read or has a name that not every worker can hold. UsageError if a Blender is
+    allowed that can't open the file.
     """
     series = _series(asked, found)
     if found.missing and not asked.allow_missing:
         raise CommandError(
-            f"{asked.blend} refers to {_count(len(found.missing), 'file')} that can't be found:\n"
-            + "\n".join(f"  {file.user}: {file.path}" for file in found.missing)
+            f"{asked.blend} refers to {_count(len(found.missing), 'file')} that can't be found or sent:\n"
+            + "\n".join(f"  {file}" for file in found.missing)
             + "\nBring them back, correct the paths in Blender, or render without them by --allow-missing.",
             code="missing_file",
             missing=[file.model_dump() for file in found.missing],
@@ -157,7 +161,7 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
         notes.append("Tiles were asked for, but frames are rendered whole: " + " ".join(found.whole_because))
         tiles = None
     if found.missing:
-        names = ", ".join(f"{file.user}: {file.path}" for file in found.missing)
+        names = ", ".join(str(file) for file in found.missing)
         notes.append(f"Rendered without {_count(len(found.missing), 'missing file')}: {names}")
     if len(series) > 1:
         notes.append(
@@ -165,6 +169,8 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
         )
     files = [Path(file) for file in found.files] if asked.bundle else []
     root, placed = place(asked.blend, files)
+    if saved_as is not None:
+        placed[0] = (placed[0][0], saved_as)
     jobs_files, sources = _digest(placed)
     spec = JobSpec(
         name=asked.blend.stem[:200],
@@ -179,7 +185,7 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
         scene=SceneSpec(
             blend=placed[0][0],
             files=jobs_files,
-            source_root=str(root),
+            source_root=root,
             scene=asked.scene,
             settings=asked.settings,
             width=found.width,
@@ -207,9 +213,32 @@ def _series(asked: Wish, found: Inspection) -> tuple[str, ...]:
     return series
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A job that was created, and what sending it took: contents that the dispatcher had already stay here."""
+
+    job: JobView
+    files: int
+    """How many different contents the job has; two files that are equal are one."""
+    size: int
+    """Bytes of them."""
+    files_sent: int
+    bytes_sent: int
+
+    def as_json(self) -> dict[str, int]:
+        return {
+            "files": self.files_sent, "bytes": self.bytes_sent, "of_files": self.files, "of_bytes": self.size,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        megabytes = f"{_megabytes(self.bytes_sent)} of {_megabytes(self.size)} MB"
+        told = f"sent {self.files_sent} of {_count(self.files, 'file')}, {megabytes}"
+        return told + ("; the rest was there already" if self.files_sent < self.files else "")
+
+
 def submit(
     client: DispatcherClient, submission: Submission, progress: Callable[[int, int], None] | None = None
-) -> JobView:
+) -> Sent:
     """Create the job and send the blobs that the dispatcher lacks. ``progress`` gets bytes done and to do."""
     job = client.create_job(submission.spec)
     sizes = {file.sha256: file.size for file in submission.spec.scene.files}
@@ -224,38 +253,51 @@ def submit(
 
         client.upload(submission.sources[sha256], sha256, sizes[sha256], tell)
         before += sizes[sha256]
-    return client.job(job.id)
+    return Sent(client.job(job.id), len(sizes), submission.size, len(missing), total)
 
 
-def place(blend: Path, others: Iterable[Path]) -> tuple[Path, list[tuple[str, Path]]]:
-    """The common folder of the files, and each file with its path below that folder, the .blend first.
+def place(blend: PurePath, others: Iterable[PurePath]) -> tuple[str, list[tuple[str, PurePath]]]:
+    """The job's ``source_root``, and each file with its path below that, the .blend first.
 
-    All paths are absolute. CommandError if they have no folder in common or a name that not every platform can hold.
+    All paths are absolute. CommandError if there are too many, or if their names are such that not every platform can
+    hold them side by side.
     """
     files = list(dict.fromkeys([blend, *others]))
-    try:
-        root = Path(os.path.commonpath([file.parent for file in files]))
-    except ValueError:
-        drives = ", ".join(sorted({file.drive for file in files}))
+    if len(files) > MAX_FILES:
+        folders = Counter(str(file.parent) for file in files).most_common(3)
+        most = ", ".join(f"{count} in {folder}" for folder, count in folders)
         raise CommandError(
-            f"{blend} uses files on several drives ({drives}), which can't be laid out below one folder: "
-            "pack them into the file (File > External Data > Pack Resources)"
-        ) from None
-    return root, [(_below(root, file), file) for file in files]
+            f"{blend} needs {len(files)} files and a job can bring {MAX_FILES} ({most}): "
+            "shorten its sequences, or join them into fewer files (a movie, an Alembic or USD cache)"
+        )
+    if len({file.drive.casefold() for file in files}) > 1:
+        root = SEVERAL_DRIVES
+    else:
+        root = os.path.commonpath([file.parent for file in files])
+    placed = [(_below(root, file), file) for file in files]
+    named: dict[str, PurePath] = {}
+    for path, file in placed:
+        if named.setdefault(path.casefold(), file) is not file:
+            raise CommandError(
+                f"{file} and {named[path.casefold()]} differ in case alone, and not every platform can hold both side "
+                "by side. Rename one of them."
+            )
+    return root, placed
 
 
-def _below(root: PurePath, file: Path) -> str:
-    path = file.relative_to(root).as_posix()
+def _below(root: str, file: PurePath) -> str:
+    path = "/".join(below(str(file), root) or [file.name])
     try:
         return checked_relative_path(path)
     except ValueError as error:
         raise CommandError(f"{file} can't be sent to workers on every platform: {error}. Rename it.") from None
 
 
-def _digest(placed: Sequence[tuple[str, Path]]) -> tuple[tuple[JobFile, ...], dict[str, Path]]:
+def _digest(placed: Sequence[tuple[str, PurePath]]) -> tuple[tuple[JobFile, ...], dict[str, Path]]:
     files: list[JobFile] = []
     sources: dict[str, Path] = {}
-    for path, source in placed:
+    for path, place in placed:
+        source = Path(place)
         try:
             with source.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -279,3 +321,8 @@ def _frames_of(found: Inspection) -> tuple[int, ...]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _megabytes(size: int) -> str:
+    # One digit after the point, or as many as a small file needs to be seen.
+    return f"{size / 1e6:.1f}" if size >= 50_000 or not size else f"{size / 1e6:.1g}"

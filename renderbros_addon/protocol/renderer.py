@@ -190,11 +190,16 @@ class Failed(Wire):
 
 
 class MissingFile(Wire):
-    """A file that the scene refers to and that is not there."""
+    """A file that the scene refers to and that is not there, or that is not to be sent."""
 
     path: str
     user: str
     """The data-block that refers to it, such as ``Image "brick"``."""
+    why: str = ""
+    """What is wrong with it, where it is more than that it can't be found."""
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.path}" + (f" ({self.why})" if self.why else "")
 
 
 class Inspection(Wire):

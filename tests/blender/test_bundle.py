@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from scene_features import _tree
 from scenes import fresh_scene, save
 
-from renderbros_addon.blender.bundle import confine, inside_root, missing_files, needed_files
+from renderbros_addon.blender.bundle import missing_files, needed_files
+from renderbros_addon.blender.confine import confine
 from renderbros_addon.blender.open import open_blend
+from renderbros_addon.blender.scene_paths import inside_root
 
 
 def picture(path: Path, value: float = 0.5) -> Path:
@@ -119,6 +121,9 @@ def library(folder: Path) -> Path:
     return save(folder / "library.blend")
 
 
+MISSING_LIBRARY = 'Library "library.blend", which brings Material "Bricks"'
+
+
 def linked_scene(folder: Path, library_path: Path) -> Path:
     fresh_scene()
     save(folder / "scene.blend")
@@ -137,7 +142,7 @@ def test_a_librarys_own_images_are_found(tmp_path: Path) -> None:
     (tmp_path / "lib" / "library.blend").unlink()
     open_blend(path)
     missing = missing_files()
-    assert [(Path(file.path).name, file.user) for file in missing] == [("library.blend", 'Library "library.blend"')]
+    assert [(Path(file.path).name, file.user) for file in missing] == [("library.blend", MISSING_LIBRARY)]
 
 
 def test_absolute_paths_are_taken_along(tmp_path: Path) -> None:

@@ -162,12 +162,15 @@ def test_a_blocked_driver_is_warned_of(ask: Any, tmp_path: Path) -> None:
     assert "len(bpy.data.objects)" in done.warnings[0]
 
 
-def test_file_output_nodes_write_nothing(ask: Any, tmp_path: Path) -> None:
+def test_file_output_nodes_write_beside_the_frame_and_nowhere_else(ask: Any, tmp_path: Path) -> None:
     blend = simple(tmp_path / "job", lambda scene: file_output(scene, tmp_path / "elsewhere"))
     done = ask(blend)
     assert done.type == "rendered"
     assert not (tmp_path / "elsewhere").exists()
-    assert [p.name for p in Path(done.path).parent.iterdir()] == ["frame.png"]
+    [extra] = done.extras
+    assert extra.name == "elsewhere/Image0002.png"
+    written = [path for path in Path(done.path).parent.rglob("*") if path.is_file()]
+    assert sorted(written) == sorted([Path(done.path), Path(extra.path)])
 
 
 def test_a_host_file_is_not_shown(ask: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
 print(child.pid, flush=True)
 child.wait()
+__import__("time").sleep(300)
 """
 
 

@@ -20,7 +20,7 @@ def fetched(*frames: int) -> list[FetchedFile]:
         sha256="1" * 64, size=1, pixel_digest="2" * 64, phash="0" * 16, width=4, height=4, channels=("R", "G", "B"),
         container="png", blank=False,
     )  # fmt: skip
-    return [FetchedFile(n, Path(f"{n}.png"), FrameFile(name=f"{n}.png", output=output)) for n in frames]
+    return [FetchedFile(n, Path(f"{n}.png"), FrameFile(name=f"{n}.png", output=output), True) for n in frames]
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
+from dispatcher.running import running
 from hypothesis import given
 from hypothesis import strategies as st
 
 from renderbros_addon.cli import submission
 from renderbros_addon.cli.errors import CommandError, UsageError
+from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.protocol.regions import TileGrid
 from renderbros_addon.protocol.renderer import Inspection, MissingFile
+from renderbros_addon.protocol.source_roots import below
 
 
 def wish(blend: Path, **options: Any) -> submission.Wish:
@@ -176,6 +179,58 @@ def test_a_name_that_windows_can_not_hold_is_told(tmp_path: Path) -> None:
         submission.place(tmp_path / "a.blend", [odd])
 
 
+def test_names_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"A\.png and .*a\.png differ in case alone"):
+        submission.place(tmp_path / "a.blend", [tmp_path / "a.png", tmp_path / "A.png"])
+
+
+def test_more_files_than_a_job_may_have_are_told_by_folder(tmp_path: Path) -> None:
+    files = [tmp_path / "plate" / f"{number}.png" for number in range(20_000)]
+    with pytest.raises(CommandError, match=r"needs 20001 files and a job can bring 20000 \(20000 in .*plate"):
+        submission.place(tmp_path / "a.blend", files)
+
+
+def test_files_on_several_drives_get_a_folder_for_each() -> None:
+    blend, texture, cache = (PureWindowsPath(p) for p in ("C:\\Film\\a.blend", "D:\\Tex\\b.png", "\\\\nas\\vol\\c.abc"))
+    root, placed = submission.place(blend, [texture, cache])
+    assert [path for path, _ in placed] == ["C/Film/a.blend", "D/Tex/b.png", "NAS-VOL/c.abc"]
+    for path, file in placed:
+        assert below(str(file), root) == path.split("/"), "a worker finds it so"
+
+
+def test_a_copy_stands_in_for_the_open_scene(blend: Path, tmp_path: Path) -> None:
+    texture, copy = tmp_path / "brick.png", tmp_path / "copy" / "shot.blend"
+    texture.write_bytes(b"brick")
+    copy.parent.mkdir()
+    copy.write_bytes(b"with changes")
+    made = submission.prepare(wish(blend), found(blend, files=(str(blend), str(texture))), copy)
+    assert made.spec.scene.blend == "shots/one/shot.blend"
+    assert made.sources[hashlib.sha256(b"with changes").hexdigest()] == copy
+
+
+def test_a_second_submission_sends_only_what_changed(blend: Path, tmp_path: Path) -> None:
+    textures = [tmp_path / "textures" / f"{name}.png" for name in ("wood", "brick", "brick copy")]
+    textures[0].parent.mkdir()
+    for path, content in zip(textures, (b"wood", b"brick", b"brick"), strict=True):
+        path.write_bytes(content * 1000)
+    files = tuple(str(file) for file in (blend, *textures))
+
+    def sent() -> submission.Sent:
+        return submission.submit(client, submission.prepare(wish(blend), found(blend, files=files)))
+
+    with running(tmp_path / "farm") as url, DispatcherClient(url) as client:
+        first = sent()
+        assert (first.files_sent, first.files) == (3, 3), "equal content is one"
+        assert first.bytes_sent == first.size == blend.stat().st_size + 9000
+        again = sent()
+        assert (again.files_sent, again.bytes_sent) == (0, 0)
+        textures[0].write_bytes(b"oak" * 1000)
+        changed = sent()
+    assert changed.as_json() == {"files": 1, "bytes": 3000, "of_files": 3, "of_bytes": blend.stat().st_size + 8000}
+    assert str(changed) == "sent 1 of 3 files, 0.003 of 0.008 MB; the rest was there already"
+    assert changed.job.status == "queued"
+
+
 NAMES = st.text("abcdef", min_size=1, max_size=3)
 PATHS = st.lists(NAMES, min_size=1, max_size=4)
 
@@ -191,4 +246,4 @@ def test_placing_keeps_every_file_where_it_was_relative_to_the_others(
     assert {source for _, source in placed} == set(files)
     assert len({path for path, _ in placed}) == len(placed)
     for path, source in placed:
-        assert root / path == source
+        assert Path(root) / path == source

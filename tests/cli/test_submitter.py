@@ -145,6 +145,7 @@ def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
 ) -> None:
     whole = run_json("submit", textured, "--frames", "1", "--out", tmp_path / "a", "--dispatcher", farm.url)
     assert whole["status"] == "completed"
+    assert whole["sent"]["files"] == whole["sent"]["of_files"] == 2
     alone = run(
         "submit", textured, "--frames", "1", "--no-bundle", "--wait", "--json", "--dispatcher", farm.url, check=False
     )
@@ -164,6 +165,7 @@ def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
         assert "brick" in told["missing"][0]["user"]
         allowed = run_json("submit", textured, "--frames", "1", "--allow-missing", "--wait", "--dispatcher", farm.url)
         assert allowed["status"] == "completed"
+        assert allowed["sent"]["files"] == 0, "the dispatcher has the scene already"
         assert any("brick" in note for note in allowed["notes"])
     finally:
         hidden.rename(texture)

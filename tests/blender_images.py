@@ -27,7 +27,7 @@ def channels_of(path: Path) -> dict[str, Any]:
 
 
 DENOISED_NOISE = 1e-4
-"""Relative. Called twice in different surroundings, OpenImageDenoise sums up in another order: 3e-5 was seen."""
+"""Relative; see ``denoise._summed`` for when a denoised frame differs at all."""
 
 
 def assert_same_pixels(path: Path, own: Path, float_noise: float = 0.0) -> None:

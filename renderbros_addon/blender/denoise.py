@@ -71,23 +71,44 @@ def denoise(scene: Any, frame: AssembledFrame, views: list[str], folder: Path) -
             passes = (("Combined", "RGBA"), *_INPUTS[cycles.denoising_input_passes])
             named = [(f"{name}.{view}" if view else name, letters) for name, letters in passes]
             noisy = dict(zip(passes, frame.read(layer.name, named), strict=True))
-            frame.denoised[layer.name, view] = _denoise(noisy, cycles, folder)
+            frame.denoised[layer.name, view] = _denoise(noisy, cycles, _summed(scene, layer), folder)
 
 
-def _denoise(noisy: dict[tuple[str, str], Pixels], cycles: Any, folder: Path) -> Pixels:
+def _summed(scene: Any, layer: Any) -> int:
+    """How many samples Cycles has added up in the pixels that it hands the denoiser.
+
+    It divides by their number later, unless that differs from pixel to pixel. The denoiser's automatic exposure is a
+    sum of logarithms, which comes out a bit otherwise for pixels ``n`` times as bright, and with it the whole picture:
+    by up to 1e-5 of a value. Where ``n`` is a power of two the sums can be had back exactly, and the denoised frame
+    equals Cycles' own to the last bit; so it does where sampling is adaptive.
+    """
+    cycles = scene.cycles
+    if cycles.use_adaptive_sampling:
+        return 1
+    samples = int(cycles.samples)
+    if layer.samples and cycles.use_layer_samples != "IGNORE":
+        samples = min(samples, layer.samples) if cycles.use_layer_samples == "BOUNDED" else layer.samples
+    if getattr(cycles, "use_sample_subset", False):
+        samples = min(samples - cycles.sample_offset, cycles.sample_subset_length)
+    return max(1, samples)
+
+
+def _denoise(noisy: dict[tuple[str, str], Pixels], cycles: Any, summed: int, folder: Path) -> Pixels:
     source, target = folder / "noisy.exr", folder / "denoised.exr"
-    combined = next(iter(noisy.values()))
+    combined, *others = noisy.values()
     height, width = combined.shape[:2]
     try:
         names = [f"{_LAYER}.{name}.{letter}" for name, letters in noisy for letter in letters]
         with new_exr(source, [float_spec(width, height, names)]) as writer:
-            writer.write(0, np.concatenate(list(noisy.values()), axis=-1))
+            writer.write(0, np.concatenate([combined * np.float32(summed), *others], axis=-1))
         with _denoising_scene(source, [name for name, _ in noisy], cycles) as scene:
             scene.render.resolution_x, scene.render.resolution_y = width, height
             scene.render.filepath = literal_path(str(target))
             call_blender(scene, folder)
-        channels = read_window(target, "RGBA", Region.full(width, height))
-        return np.stack([channels[letter] for letter in "RGBA"], axis=-1)
+        channels = read_window(target, "RGB", Region.full(width, height))
+        scale = np.float32(1) / np.float32(summed)
+        # The denoiser leaves alpha alone.
+        return np.stack([*(channels[letter] * scale for letter in "RGB"), combined[:, :, 3]], axis=-1)
     except ImageError as error:
         raise worker_fault(FailureCode.BAD_OUTPUT, f"Denoising the frame failed: {error}") from error
     finally:

@@ -168,7 +168,7 @@ def test_file_output_nodes_write_beside_the_frame_and_nowhere_else(ask: Any, tmp
     assert done.type == "rendered"
     assert not (tmp_path / "elsewhere").exists()
     [extra] = done.extras
-    assert extra.name == "elsewhere/Image0002.png"
+    assert extra.name == "elsewhere/Image0001.png"
     written = [path for path in Path(done.path).parent.rglob("*") if path.is_file()]
     assert sorted(written) == sorted([Path(done.path), Path(extra.path)])
 

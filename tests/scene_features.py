@@ -140,6 +140,32 @@ def compositing(scene: Any) -> Any:
     return tree
 
 
+def ends(tree: Any) -> tuple[Any, Any]:
+    """The nodes that a compositor starts from and ends in."""
+    found = {node.bl_idname: node for node in tree.nodes}
+    return found["CompositorNodeRLayers"], found.get("CompositorNodeComposite") or found["NodeGroupOutput"]
+
+
+def through(tree: Any, kind: str, socket: Any) -> Any:
+    """What comes out of a new node of ``kind`` that ``socket`` goes into."""
+    node = tree.nodes.new(kind)
+    tree.links.new(socket, node.inputs["Image"])
+    return node.outputs["Image"]
+
+
+def size_blur(node: Any, pixels: int) -> None:
+    """A blur of ``pixels``: a property of the node in 4.x, a socket since 5.0."""
+    if hasattr(node, "size_x"):
+        node.size_x = node.size_y = pixels
+    else:
+        node.inputs["Size"].default_value = (pixels, pixels)
+
+
+def denoised(scene: Any) -> None:
+    scene.cycles.use_denoising = True
+    scene.cycles.denoiser = "OPENIMAGEDENOISE"
+
+
 def file_output(scene: Any, folder: Path | None = None) -> None:
     """A compositor that also writes the frame into ``folder``, as any scene may."""
     tree = compositing(scene)

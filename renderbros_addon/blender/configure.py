@@ -12,7 +12,9 @@ import bpy
 
 from ..protocol.jobs import RenderSettings
 from ..protocol.states import FailureCode
+from .denoise import store_what_denoising_needs
 from .failures import scene_fault
+from .regions import Canvas
 from .versions import MOVIE_FORMATS, compositor_tree, engine_name, engines, formats, sequencer_strips, set_format
 
 log = logging.getLogger("renderbros.blender")
@@ -54,8 +56,6 @@ def dump(scene: Any) -> list[tuple[Any, str, Any]]:
             settings.append((owner, prop.identifier, _value(owner, prop.identifier)))
     settings.append((scene, "camera", scene.camera))
     settings += [(marker, "camera", marker.camera) for marker in scene.timeline_markers]
-    for node in file_outputs():
-        settings.append((node, "mute", node.mute))
     return sorted(settings, key=lambda setting: _FIRST.get(setting[1], len(_FIRST)))
 
 
@@ -147,6 +147,16 @@ def apply_settings(scene: Any, settings: RenderSettings) -> None:
         scene.cycles.seed = settings.seed
 
 
+def check_size(canvas: Canvas, width: int, height: int) -> None:
+    """CannotServe (``size_mismatch``) unless the output frame is ``width`` by ``height`` pixels."""
+    if (canvas.width, canvas.height) != (width, height):
+        raise scene_fault(
+            FailureCode.SIZE_MISMATCH,
+            f"The job says that a frame has {width}×{height} pixels, but the scene renders "
+            f"{canvas.width}×{canvas.height}: submit it anew.",
+        )
+
+
 def job_format(scene: Any, asked: str | None) -> str:
     """The format of finished frames: ``asked``, or the scene's own, or PNG where that is a film's."""
     own: str = scene.render.image_settings.file_format
@@ -177,8 +187,10 @@ def apply_linear(scene: Any) -> None:
     render.use_compositing = False
     render.use_sequencer = False
     render.use_stamp = False
+    # All views of a stereo frame in one file.
+    image_settings.views_format = "MULTIVIEW"
     if render.engine == "CYCLES":
-        scene.cycles.use_denoising = False
+        store_what_denoising_needs(scene)
 
 
 def apply_output(scene: Any) -> None:
@@ -195,8 +207,7 @@ def apply_output(scene: Any) -> None:
         render.threads = min(int(threads), 1024)
     if hasattr(render, "save_output"):
         render.save_output = True
-    for node in file_outputs():
-        node.mute = True
+    render.image_settings.use_preview = False
 
 
 def require_camera(scene: Any) -> None:
@@ -280,17 +291,6 @@ def _apply_samples(scene: Any, samples: int) -> None:
         raise scene_fault(
             FailureCode.BAD_SETTING, f"How to set samples in the engine {engine} is not known: leave them to the scene."
         )
-
-
-def file_outputs() -> Iterator[Any]:
-    """Compositor nodes that write files wherever they please."""
-    trees = list(bpy.data.node_groups)
-    trees += [tree for scene in bpy.data.scenes if (tree := compositor_tree(scene)) is not None]
-    seen = set()
-    for tree in trees:
-        if tree.bl_idname == "CompositorNodeTree" and tree.as_pointer() not in seen:
-            seen.add(tree.as_pointer())
-            yield from (node for node in tree.nodes if node.bl_idname == "CompositorNodeOutputFile")
 
 
 def _listed(blocks: Any) -> str:

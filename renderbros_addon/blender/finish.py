@@ -1,90 +1,88 @@
-"""Turn an assembled frame into the file that the job asked for."""
+"""Turn an assembled frame into the files that the job asked for, as if Blender had just rendered it."""
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..imaging.assembly import extract_combined
-from ..imaging.errors import ImageError
+from ..protocol.regions import Region
 from ..protocol.renderer import FinishRequest
-from ..protocol.states import FailureCode
-from .configure import apply_format, apply_output, apply_settings, pick_scene, settings_kept
-from .failures import worker_fault
-from .regions import canvas_of
-from .render import call_blender, check_size, only_file
-from .versions import literal_path, show_by_compositor
+from .compositing import nodes_in_use
+from .configure import apply_format, apply_output, apply_settings, check_size, pick_scene, settings_kept
+from .denoise import denoise, require_denoiser
+from .frame_names import frame_name
+from .outputs import extras_of, views_of
+from .regions import Canvas, canvas_of
+from .render_call import Written, write_frame
+from .replay import AssembledFrame, replaying
+
+_ASIDE = "renderbros: being finished"
 
 
-def finish(request: FinishRequest) -> tuple[Path, float]:
-    """Write ``request.assembled`` in the job's format; return the file's path and the seconds it took.
+def finish(request: FinishRequest) -> Written:
+    """Denoise ``request.assembled``, run the scene's compositor on it and write it in the job's format.
 
-    The scene's view transform, look, exposure, gamma, curves and dither are applied as Blender does on saving a
-    render. Raises CannotServe. The scene's settings are afterwards what they were.
+    All of that is done as Blender does it after rendering the frame whole. Raises CannotServe. The scene is afterwards
+    what it was, and Cycles still holds what it had of it.
     """
     spec, out_dir = request.spec, Path(request.out_dir).resolve()
     started = time.perf_counter()
     scene = pick_scene(spec.scene)
     with settings_kept(scene):
         apply_settings(scene, spec.settings)
-        check_size(canvas_of(scene.render), spec.width, spec.height)
+        canvas = canvas_of(scene.render)
+        check_size(canvas, spec.width, spec.height)
         apply_format(scene, spec.format)
         apply_output(scene)
-        if spec.format == "OPEN_EXR_MULTILAYER":
-            shutil.copyfile(request.assembled, out_dir / "frame.exr")
-        else:
-            _save_combined(scene, request, out_dir)
-    return only_file(out_dir), time.perf_counter() - started
+        require_denoiser(scene)
+        extras = extras_of(scene, frame_name(scene)[0])
+        frame = AssembledFrame(Path(request.assembled), _window(canvas))
+        denoise(scene, frame, [view.name for view in views_of(scene)] or [""], out_dir)
+        with _stand_in(scene, request.frame) as stand_in, replaying(frame):
+            path, others = write_frame(stand_in, extras, request.frame, out_dir)
+    return Written(path, others, time.perf_counter() - started, "CPU")
 
 
-def _save_combined(scene: Any, request: FinishRequest, out_dir: Path) -> None:
-    combined = out_dir / "combined.exr"
-    try:
-        extract_combined(Path(request.assembled), combined)
-    except ImageError as error:
-        raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be read: {error}") from error
-    if scene.animation_data is not None:
-        # Exposure may be animated, and only the active scene takes on its animated values: so before it is copied.
-        scene.frame_set(request.frame)
-    image = bpy.data.images.load(str(combined), check_existing=False)
-    try:
-        with _scene_showing(image, scene) as stand_in:
-            stand_in.render.filepath = literal_path(str(out_dir / "frame"))
-            call_blender(stand_in, out_dir)
-    finally:
-        bpy.data.images.remove(image)
-        combined.unlink(missing_ok=True)
+def _window(canvas: Canvas) -> Region:
+    """The part of the output frame that Blender renders: with a border that does not crop it is the border."""
+    if canvas.border is not None and not canvas.cropped:
+        return canvas.border
+    return Region.full(canvas.width, canvas.height)
 
 
 @contextmanager
-def _scene_showing(image: Any, scene: Any) -> Iterator[Any]:
-    """A copy of ``scene`` whose render is ``image``, unchanged, by way of the compositor; nothing is rendered anew.
+def _stand_in(scene: Any, frame: int) -> Iterator[Any]:
+    """A copy of ``scene`` at ``frame``, of the same name, with nothing in it to be evaluated.
 
-    ``Image.save_render`` would be simpler, but it leaves out the dithering that a render gets when it is saved.
+    Rendering ``scene`` itself would make Cycles believe that it has seen this frame, and leave out of the next one
+    what did not change since.
     """
-    stand_in = scene.copy()
-    # The things in the scene show nowhere, so they need not be evaluated.
-    contents = stand_in.collection
-    for part in list(contents.children):
-        contents.children.unlink(part)
-    for thing in list(contents.objects):
-        contents.objects.unlink(thing)
-    tree = show_by_compositor(stand_in, image)
-    try:
-        render = stand_in.render
-        render.resolution_x, render.resolution_y = image.size
-        render.resolution_percentage = 100
-        render.use_border = render.use_sequencer = render.use_multiview = False
-        render.use_compositing = True
-        render.compositor_device, render.compositor_precision = "CPU", "FULL"
+    if scene.animation_data is not None:
+        # Exposure may be animated, and only the active scene takes on its animated values: so before it is copied.
+        scene.frame_set(frame)
+    with ExitStack() as undo:
+        stand_in = scene.copy()
+        undo.callback(bpy.data.scenes.remove, stand_in)
+        # Metadata and path templates tell the scene's name.
+        name = scene.name
+        undo.callback(setattr, scene, "name", name)
+        scene.name = _ASIDE
+        stand_in.name = name
+        undo.callback(setattr, stand_in, "name", _ASIDE + " over")
+        for part in list(stand_in.collection.children):
+            stand_in.collection.children.unlink(part)
+        for thing in list(stand_in.collection.objects):
+            stand_in.collection.objects.unlink(thing)
+        stand_in.frame_current = frame
+        stand_in.render.use_persistent_data = False
+        # Since 5.0 the compositor is shared by both, and its nodes name the scene whose passes they show.
+        for node in list(nodes_in_use(stand_in)):
+            if getattr(node, "scene", None) == scene:
+                undo.callback(setattr, node, "scene", scene)
+                node.scene = stand_in
         yield stand_in
-    finally:
-        bpy.data.scenes.remove(stand_in)
-        if tree is not None:
-            bpy.data.node_groups.remove(tree)

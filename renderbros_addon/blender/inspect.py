@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from ..protocol.base import checked_name
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import Inspection, InspectRequest
 from .bundle import missing_files, needed_files
+from .compositing import active_tree, other_scenes, uses_render_layers
 from .configure import (
     apply_format,
     apply_settings,
-    file_outputs,
     job_format,
     pick_scene,
     refuse_scripts,
     require_camera,
     settings_kept,
 )
+from .denoise import denoised_layers
+from .frame_names import frame_name
 from .open import blocked_script, open_blend
+from .outputs import extras_of
 from .regions import canvas_of
 from .versions import (
     MOVIE_FORMATS,
-    compositor_tree,
+    can_denoise,
+    denoise_node_has_quality,
     file_version,
     running_series,
     sequencer_strips,
@@ -55,7 +55,10 @@ def inspect(request: InspectRequest) -> Inspection:
         scene.frame_set(scene.frame_start)
         require_camera(scene)
         canvas = canvas_of(scene.render)
-        template, changed = frame_name(scene.render)
+        device = device_kind(scene, request.settings)
+        if scene.render.engine == "CYCLES":
+            scene.cycles.device = device
+        template, changed = frame_name(scene)
         if changed:
             warnings.append(f"Frames are named {template}: the scene's own file name can't be used on every platform.")
         warnings += _warnings(scene, request.settings)
@@ -68,9 +71,10 @@ def inspect(request: InspectRequest) -> Inspection:
             width=canvas.width,
             height=canvas.height,
             engine=scene.render.engine,
-            device=device_kind(scene, request.settings),
+            device=device,
             format=asked,
             frame_name=template,
+            extras=tuple(extra.name for extra in extras_of(scene, template)),
             cameras=tuple(thing.name for thing in scene.objects if thing.type == "CAMERA"),
             whole_because=tuple(whole_because(scene)),
             files=tuple(str(path) for path in needed_files()),
@@ -94,28 +98,27 @@ def whole_because(scene: Any) -> Iterator[str]:
         yield f"The engine is {engine}: only Cycles renders a part of a frame exactly as it renders the whole."
     else:
         yield from _cycles_reasons(scene)
-    if render.use_compositing and (tree := compositor_tree(scene)) is not None and _composites(tree):
-        yield "The scene uses the compositor (Render > Post Processing > Compositing), which needs the whole frame."
+    if active_tree(scene) is not None and not uses_render_layers(scene):
+        yield "The compositor uses no Render Layers: there is nothing to render but the whole."
+    if others := other_scenes(scene):
+        yield f"The compositor uses renders of other scenes ({', '.join(others[:5])}), which are made whole."
     if render.use_sequencer and sequencer_strips(scene):
         yield "The scene uses the sequencer (Render > Post Processing > Sequencer), which needs the whole frame."
-    if render.use_multiview:
-        yield "Stereoscopy is on: each frame is several images."
-    layers = [layer.name for layer in scene.view_layers if layer.use]
-    if len(layers) > 1 and not render.use_single_layer:
-        yield f"{len(layers)} view layers are rendered ({', '.join(layers[:5])}): tiles are made of one only."
+    layers = [layer for layer in scene.view_layers if layer.use]
     if not layers:
         yield "No view layer is set to render (View Layer > Use for Rendering)."
     if render.use_stamp:
         yield "Metadata is burned into the image (Output > Metadata > Burn Into Image), placed by the frame's edges."
     if render.use_freestyle and any(layer.use_freestyle for layer in scene.view_layers if layer.use):
         yield "Freestyle draws lines over the whole frame."
+    if any(thing.type in ("GPENCIL", "GREASEPENCIL") and not thing.hide_render for thing in scene.objects):
+        yield "Grease Pencil objects are drawn over the whole frame."
 
 
 def _cycles_reasons(scene: Any) -> Iterator[str]:
     cycles = scene.cycles
-    denoised = [layer for layer in scene.view_layers if layer.use and getattr(layer.cycles, "use_denoising", True)]
-    if cycles.use_denoising and denoised:
-        yield "Denoising is on (Render > Sampling > Denoise), which needs the whole frame."
+    if denoised_layers(scene):
+        yield from _denoising_reasons(scene)
     if cycles.time_limit > 0:
         yield "Sampling has a time limit, so how many samples a part of the frame gets depends on the machine."
     if cycles.use_adaptive_sampling and any(layer.cycles.pass_debug_sample_count for layer in scene.view_layers):
@@ -124,6 +127,17 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
         yield "The scene has volumes, which Cycles samples by their neighbourhood unless Volumes > Biased is on."
     if cycles.use_guiding:
         yield "Path guiding is on: it learns from the pixels it renders, so a part of the frame comes out differently."
+
+
+def _denoising_reasons(scene: Any) -> Iterator[str]:
+    cycles = scene.cycles
+    # Lights carry the mark too, to no effect.
+    if any(thing.is_shadow_catcher and thing.type not in ("LIGHT", "LIGHT_PROBE") for thing in scene.objects):
+        yield "Shadow catchers are denoised on their own by Cycles, which needs the whole frame."
+    if cycles.device == "GPU" and cycles.denoiser == "OPTIX":
+        yield "The denoiser is OptiX: tiles are denoised by OpenImageDenoise, whose pictures differ."
+    if cycles.denoising_quality != "HIGH" and not denoise_node_has_quality():
+        yield "This Blender denoises assembled frames in High quality only (Render > Sampling > Denoise > Quality)."
 
 
 def _has_volumes(scene: Any) -> bool:
@@ -138,77 +152,14 @@ def _has_volumes(scene: Any) -> bool:
     return any(thing.type == "VOLUME" for thing in scene.objects)
 
 
-def _composites(tree: Any) -> bool:
-    """The tree does more than pass Render Layers' image on."""
-    harmless = {
-        "CompositorNodeRLayers",
-        "CompositorNodeComposite",
-        "CompositorNodeViewer",
-        "NodeGroupOutput",
-        "NodeReroute",
-        "NodeFrame",
-    }
-    if any(node.bl_idname not in harmless and not node.mute for node in tree.nodes):
-        return True
-    for node in tree.nodes:
-        if node.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput") and not _shows_combined(node):
-            return True
-    return not any(node.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput") for node in tree.nodes)
-
-
-def _shows_combined(output: Any) -> bool:
-    links = output.inputs[0].links if output.inputs else ()
-    while links:
-        source = links[0].from_node
-        if source.bl_idname == "NodeReroute":
-            links = source.inputs[0].links
-            continue
-        return bool(source.bl_idname == "CompositorNodeRLayers" and links[0].from_socket.name == "Image")
-    return False
-
-
-def frame_name(render: Any) -> tuple[str, bool]:
-    """What Blender would name a frame, as a template with ``#`` for digits, and whether the name had to be changed.
-
-    Frame 1 and frame -1 differ by the minus sign that Blender puts before the digits; frames 1 and 2 by the last
-    digit: so the digits are found whatever the name looks like.
-    """
-    one, two, minus = (_base_name(render.frame_path(frame=frame)) for frame in (1, 2, -1))
-    start = next((i for i, (a, b) in enumerate(zip(one, minus, strict=False)) if a != b), len(one))
-    end = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
-    if end is None or start > end or len(minus) != len(one) + 1:
-        stem, dot, suffix = one.rpartition(".")
-        name = f"{stem}####{dot}{suffix}" if dot else f"{one}####"
-    else:
-        name = one[:start] + "#" * (end + 1 - start) + one[end + 1 :]
-    try:
-        return checked_name(name), False
-    except ValueError:
-        return _safe_name(name), True
-
-
-def _base_name(path: str) -> str:
-    # A name that was written on Windows keeps its backslashes.
-    return re.split(r"[/\\]", path)[-1] if os.sep == "\\" else path.rsplit("/", 1)[-1]
-
-
-def _safe_name(name: str) -> str:
-    """``name`` with what some platform refuses replaced, or a plain one where that isn't enough."""
-    cleaned = "".join("_" if c in '/\\:*?"<>|' or unicodedata.category(c) == "Cc" else c for c in name).rstrip(" .")
-    try:
-        return checked_name(cleaned) if "#" in cleaned else "####"
-    except ValueError:
-        return "frame_####" + Path(cleaned).suffix[:10]
-
-
 def _warnings(scene: Any, settings: RenderSettings) -> Iterator[str]:
     blocked = blocked_script()
     if blocked:
         yield blocked_warning(blocked)
     if settings.seed is not None and scene.render.engine != "CYCLES":
         yield f"The seed has no meaning for the engine {scene.render.engine}."
-    if any(not node.mute for node in file_outputs()):
-        yield "The compositor's File Output nodes are off on the farm: only the frame itself comes back."
+    if denoised_layers(scene) and not can_denoise():
+        yield "The scene is denoised, and this Blender is built without OpenImageDenoise: only others can render it."
 
 
 def blocked_warning(blocked: str) -> str:

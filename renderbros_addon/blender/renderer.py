@@ -151,12 +151,14 @@ class Renderer:
             build_sample(Path(request.path))
             return Built(id=request.id)
         self._keep_open(Path(request.root), request.spec)
-        if isinstance(request, RenderRequest):
-            path, seconds, device = render(request, self._board)
-        else:
-            (path, seconds), device = finish(request), "CPU"
+        written = render(request, self._board) if isinstance(request, RenderRequest) else finish(request)
         return Rendered(
-            id=request.id, path=str(path), render_seconds=seconds, device=device, warnings=tuple(self._warnings())
+            id=request.id,
+            path=str(written.path),
+            extras=written.extras,
+            render_seconds=written.seconds,
+            device=written.device,
+            warnings=tuple(self._warnings()),
         )
 
     def _keep_open(self, root: Path, spec: SceneSpec) -> None:

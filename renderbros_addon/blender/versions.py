@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -73,26 +75,122 @@ def compositor_tree(scene: Any) -> Any | None:
     return scene.node_tree if scene.use_nodes else None
 
 
-def show_by_compositor(scene: Any, image: Any) -> Any | None:
-    """Make ``scene``'s compositor put out ``image`` and nothing else.
+def new_compositor(scene: Any) -> tuple[Any, Any, Any | None]:
+    """Give ``scene`` an empty compositor: its node tree, its output node, and the node group that outlives the scene.
 
-    Returns the node group that this made and that outlives the scene (since 5.0), or None.
+    The last is None before 5.0, where the tree is the scene's own.
     """
-    group = None
     if hasattr(scene, "compositing_node_group"):
-        group = tree = bpy.data.node_groups.new("Finish", "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        group = bpy.data.node_groups.new("Finish", "CompositorNodeTree")
+        group.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
         scene.compositing_node_group = group
-        output = tree.nodes.new("NodeGroupOutput")
+        return group, group.nodes.new("NodeGroupOutput"), group
+    scene.use_nodes = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    return tree, tree.nodes.new("CompositorNodeComposite"), None
+
+
+def can_denoise() -> bool:
+    """OpenImageDenoise is built in; Debian's Blender, for one, lacks it."""
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(_cycles.with_openimagedenoise)
+
+
+def denoise_node_has_quality() -> bool:
+    """Before 4.4 the compositor's Denoise node knows the highest quality only."""
+    return bool(bpy.app.version >= (4, 4, 0))
+
+
+def set_denoise_node(node: Any, *, prefilter: str, quality: str) -> None:
+    """Set a compositor's Denoise node as Cycles names the choices; since 5.0 they are sockets with words for people."""
+    if "Prefilter" in node.inputs:
+        node.inputs["HDR"].default_value = True
+        node.inputs["Prefilter"].default_value = prefilter.capitalize()
+        node.inputs["Quality"].default_value = quality.capitalize()
+        return
+    node.use_hdr = True
+    node.prefilter = prefilter
+    if denoise_node_has_quality():
+        node.quality = quality
+
+
+def cycles_engine() -> Any:
+    """The class through which Blender calls Cycles."""
+    return next(engine for engine in _registered_engines(bpy.types.RenderEngine) if engine.bl_idname == "CYCLES")
+
+
+@dataclass(frozen=True)
+class FileSlot:
+    """One file that a File Output node writes for each frame and view."""
+
+    name: str
+    """As the scene has it: may hold folders, ``#`` for digits, or nothing."""
+    format: Any
+    """ImageFormatSettings."""
+
+
+def file_output_folder(node: Any) -> str:
+    """Where a File Output node writes, as the scene has it; in front of the last separator for a multilayer file."""
+    if hasattr(node, "file_output_items"):
+        return str(node.directory)
+    if node.format.file_format == "OPEN_EXR_MULTILAYER":
+        # One file: the path is the folder and the name.
+        return str(node.base_path)[: -len(_last_part(node.base_path)) or None]
+    return str(node.base_path)
+
+
+def file_output_slots(node: Any) -> list[FileSlot]:
+    """The files that a File Output node may write for a frame."""
+    if hasattr(node, "file_output_items"):
+        if node.format.media_type == "MULTI_LAYER_IMAGE":
+            return [FileSlot(node.file_name, node.format)]
+        return [
+            FileSlot(node.file_name + item.name, item.format if item.override_node_format else node.format)
+            for item in node.file_output_items
+        ]
+    if node.format.file_format == "OPEN_EXR_MULTILAYER":
+        return [FileSlot(_last_part(node.base_path), node.format)]
+    return [FileSlot(slot.path, node.format if slot.use_node_format else slot.format) for slot in node.file_slots]
+
+
+def redirect_file_output(node: Any, folder: str, names: list[str]) -> Callable[[], None]:
+    """Have a File Output node write its slots as ``names`` into ``folder``; returns what puts everything back."""
+    if hasattr(node, "file_output_items"):
+        kept = [(node, "directory", node.directory), (node, "file_name", node.file_name)]
+        node.directory = literal_path(folder)
+        if node.format.media_type == "MULTI_LAYER_IMAGE":
+            node.file_name = names[0]
+        else:
+            items = list(node.file_output_items)
+            kept += [(item, "name", item.name) for item in items]
+            node.file_name = ""
+            for item, name in zip(items, names, strict=True):
+                item.name = name
+        if hasattr(node, "use_file_extension"):
+            kept.append((node, "use_file_extension", node.use_file_extension))
+            node.use_file_extension = True
+    elif node.format.file_format == "OPEN_EXR_MULTILAYER":
+        kept = [(node, "base_path", node.base_path)]
+        node.base_path = f"{folder}/{names[0]}"
     else:
-        scene.use_nodes = True
-        tree = scene.node_tree
-        tree.nodes.clear()
-        output = tree.nodes.new("CompositorNodeComposite")
-    source = tree.nodes.new("CompositorNodeImage")
-    source.image = image
-    tree.links.new(source.outputs["Image"], output.inputs[0])
-    return group
+        kept = [(node, "base_path", node.base_path), *((slot, "path", slot.path) for slot in node.file_slots)]
+        node.base_path = folder
+        for slot, name in zip(list(node.file_slots), names, strict=True):
+            slot.path = name
+
+    def put_back() -> None:
+        for owner, attribute, value in kept:
+            setattr(owner, attribute, value)
+
+    return put_back
+
+
+def _last_part(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]
 
 
 def sequencer_strips(scene: Any) -> tuple[Any, ...]:

@@ -157,9 +157,12 @@ class ImageFile:
         if self.container == "cineon" and spec.nchannels == 3:
             return ("R", "G", "B")
         try:
-            return tuple(str(name) for name in spec.channelnames)
+            names = tuple(str(name) for name in spec.channelnames)
+            view = str(spec.get_string_attribute("view"))
         except UnicodeDecodeError as error:
             raise ImageError(f"{self.path.name} has a channel with a name that no render has") from error
+        # Blender 5 keeps each view of a stereo frame in parts of its own and out of the names; before, LAYER.PASS.VIEW.R.
+        return tuple(_with_view(name, view) for name in names) if view else names
 
     def _types(self, spec: Any) -> tuple[PixelType, ...]:
         formats = spec.channelformats or (spec.format,) * spec.nchannels
@@ -267,6 +270,11 @@ def read_channels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
                 for i, name in enumerate(part.channels):
                     channels[name][y : y + len(rows)] = rows[:, :, i]
         return Image(file.container, file.width, file.height, channels)
+
+
+def _with_view(name: str, view: str) -> str:
+    before, dot, last = name.rpartition(".")
+    return name if not dot or before.endswith(f".{view}") else f"{before}.{view}.{last}"
 
 
 def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:

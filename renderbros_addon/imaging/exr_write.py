@@ -17,7 +17,7 @@ from .errors import ImageError
 
 _LOSSLESS = ("none", "rle", "zip", "zips", "piz", "htj2k")
 # What describes the source's own storage and would contradict the new file's.
-_OF_THE_SOURCE = ("openexr:chunkCount", "oiio:RowsPerChunk", "openexr:dwaCompressionLevel", "oiio:subimages")
+_OF_THE_SOURCE = ("view", "openexr:chunkCount", "oiio:RowsPerChunk", "openexr:dwaCompressionLevel", "oiio:subimages")
 
 
 def spec_like(part: Part, width: int, height: int) -> Any:
@@ -31,6 +31,7 @@ def spec_like(part: Part, width: int, height: int) -> Any:
         setattr(spec, f"full_{axis}", length)
     spec.x = spec.y = spec.full_x = spec.full_y = 0
     spec.tile_width = spec.tile_height = spec.tile_depth = 0
+    spec.channelnames = part.channels
     for name in _OF_THE_SOURCE:
         spec.erase_attribute(name)
     if _text(spec, "compression").partition(":")[0] not in _LOSSLESS:

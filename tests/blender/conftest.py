@@ -15,13 +15,22 @@ from typing import Any
 import pytest
 from scenes import fresh_scene, save
 
+from renderbros_addon.blender.finish import finish
 from renderbros_addon.blender.inspect import inspect
 from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
+from renderbros_addon.imaging.assembly import assemble
 from renderbros_addon.protocol.jobs import JobFile, RenderSettings, SceneSpec
-from renderbros_addon.protocol.regions import Region
-from renderbros_addon.protocol.renderer import REPLY_MARK, Inspection, InspectRequest, RenderRequest, reply_adapter
+from renderbros_addon.protocol.regions import Region, TileGrid
+from renderbros_addon.protocol.renderer import (
+    REPLY_MARK,
+    FinishRequest,
+    Inspection,
+    InspectRequest,
+    RenderRequest,
+    reply_adapter,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,8 +95,29 @@ class Studio:
         )
 
     def render(self, region: Region | None = None, **options: Any) -> Path:
-        path, _, _ = render(self.request(region, **options), ProgressBoard())
-        return path
+        return render(self.request(region, **options), ProgressBoard()).path
+
+    def finished(self, assembled: Path, **options: Any) -> Any:
+        """What becomes of an assembled frame."""
+        asked = self.request(**options)
+        return finish(
+            FinishRequest(
+                id="f",
+                root=asked.root,
+                spec=asked.spec,
+                frame=asked.frame,
+                assembled=str(assembled),
+                out_dir=asked.out_dir,
+            )
+        )
+
+    def tiled(self, tiles: str = "2x2", **options: Any) -> Path:
+        """A frame assembled from tiles."""
+        width, height = self.spec.width, self.spec.height
+        assembled = self.empty_folder() / "assembled.exr"
+        regions = TileGrid.parse(tiles).regions(width, height)
+        assemble([(region, self.render(region, **options)) for region in regions], width, height, assembled)
+        return assembled
 
 
 @pytest.fixture

@@ -59,6 +59,25 @@ def sequence(scene: Any) -> None:
     strips.new_effect(name="Colour", type="COLOR", channel=1, frame_start=1, **length)
 
 
+def only_an_image(scene: Any) -> None:
+    tree = compositing(scene)
+    tree.nodes.remove(next(node for node in tree.nodes if node.bl_idname == "CompositorNodeRLayers"))
+
+
+def other_scene(scene: Any) -> None:
+    tree = compositing(scene)
+    tree.nodes.new("CompositorNodeRLayers").scene = bpy.data.scenes.new("Sky")
+
+
+def drawn(scene: Any) -> None:
+    bpy.ops.object.grease_pencil_add() if bpy.app.version >= (4, 3, 0) else bpy.ops.object.gpencil_add()
+
+
+def caught_shadow(scene: Any) -> None:
+    denoising(scene)
+    scene.objects["Floor"].is_shadow_catcher = True
+
+
 def stereo(scene: Any) -> None:
     scene.render.use_multiview = True
 
@@ -95,13 +114,11 @@ def workbench(scene: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (denoising, "Denois"),
-        (glare, "compositor"),
-        (file_output, "compositor"),
-        (other_pass, "compositor"),
+        (only_an_image, "no Render Layers"),
+        (other_scene, "Sky"),
+        (drawn, "Grease Pencil"),
+        (caught_shadow, "Shadow catchers"),
         (sequence, "sequencer"),
-        (stereo, "Stereoscopy"),
-        (two_layers, "view layers"),
         (stamp, "Burn Into Image"),
         (freestyle, "Freestyle"),
         (time_limit, "time limit"),
@@ -125,7 +142,10 @@ def test_volumes_are_whole_where_they_must_be(saved: Any) -> None:
     assert len(look(saved(smoke)).whole_because) == (1 if bpy.app.version >= (5, 0, 0) else 0)
 
 
-@pytest.mark.parametrize("change", [compositing, *TILEABLE], ids=lambda change: change.__name__)
+TILEABLE_WITH_FINISHING = (compositing, denoising, glare, file_output, other_pass, stereo, two_layers)
+
+
+@pytest.mark.parametrize("change", [*TILEABLE_WITH_FINISHING, *TILEABLE], ids=lambda change: change.__name__)
 def test_what_tiles(saved: Any, change: Callable[[Any], None]) -> None:
     assert look(saved(change)).whole_because == ()
 
@@ -291,7 +311,3 @@ def test_a_blocked_driver_is_warned_of(saved: Any) -> None:
 
     found = look(saved(driven))
     assert any("len(bpy.data.objects)" in warning for warning in found.warnings)
-
-
-def test_file_outputs_are_warned_of(saved: Any) -> None:
-    assert any("File Output" in warning for warning in look(saved(file_output)).warnings)

@@ -11,12 +11,10 @@ import pytest
 from blender_images import channels_of
 from scene_features import set_border
 
-from renderbros_addon.blender import render as render_module
+from renderbros_addon.blender import render_call
 from renderbros_addon.blender.failures import CannotServe
-from renderbros_addon.blender.finish import finish
 from renderbros_addon.protocol.jobs import RenderSettings
 from renderbros_addon.protocol.regions import Region
-from renderbros_addon.protocol.renderer import FinishRequest
 
 CROP = Region(x0=7, y0=3, x1=30, y1=21)
 
@@ -110,7 +108,7 @@ def test_settings_are_put_back_after_a_failure(studio: Any, monkeypatch: pytest.
     def broken(*_: object) -> None:
         raise OSError("out of luck")
 
-    monkeypatch.setattr(render_module, "call_blender", broken)
+    monkeypatch.setattr(render_call, "call_blender", broken)
     with pytest.raises(OSError, match="luck"):
         studio.render(CROP, settings=RenderSettings(samples=9, engine="BLENDER_WORKBENCH"))
     assert dump(scene) == before
@@ -159,12 +157,7 @@ def test_finishing_leaves_nothing_behind(studio: Any) -> None:
         return found
 
     blocks_before = blocks()
-    finish(
-        FinishRequest(
-            id="f", root=str(studio.folder), spec=studio.spec, frame=2, assembled=str(assembled),
-            out_dir=str(studio.empty_folder()),
-        )
-    )  # fmt: skip
+    studio.finished(assembled)
     assert dump(scene) == before
     assert blocks() == blocks_before
     assert bpy.context.scene == scene
@@ -174,13 +167,13 @@ def test_threads_are_what_the_agent_allows(studio: Any, monkeypatch: pytest.Monk
     # Told by the setting, not by processor time: Blender 4.5 keeps a second thread spinning beside a single one.
     studio.take()
     seen: list[tuple[str, int]] = []
-    real = render_module.call_blender
+    real = render_call.call_blender
 
     def watching(scene: Any, out_dir: Path) -> None:
         seen.append((scene.render.threads_mode, scene.render.threads))
         real(scene, out_dir)
 
-    monkeypatch.setattr(render_module, "call_blender", watching)
+    monkeypatch.setattr(render_call, "call_blender", watching)
     monkeypatch.setenv("RENDERBROS_THREADS", "1")
     studio.render(CROP)
     monkeypatch.setenv("RENDERBROS_THREADS", "many")

@@ -31,7 +31,7 @@ from in_blender import script_command
 from matrix import FRAME, SCENES, Case, enough, every_case
 
 from renderbros_addon.imaging.assembly import assemble
-from renderbros_addon.protocol.jobs import JobFile, RenderSettings, SceneSpec
+from renderbros_addon.protocol.jobs import JobFile, SceneSpec
 from renderbros_addon.protocol.renderer import (
     Failed,
     FinishRequest,
@@ -90,8 +90,9 @@ class TileRenderer:
             tiles.append((region, self._path(reply)))
         assembled = stem.with_name(f"{stem.name}-assembled.exr")
         assemble(tiles, spec.width, spec.height, assembled)
-        for suffix, file_format in ((".png", "PNG"), (".exr", "OPEN_EXR")):
-            wanted = spec.model_copy(update={"format": file_format})
+        # The same scene, set to write floats, finishes the same tiles.
+        floats = self._spec(blend.with_name(f"{blend.stem}-float.blend"))
+        for suffix, wanted in ((".png", spec), (".exr", floats)):
             order = {"root": str(blend.parent), "spec": wanted, "frame": FRAME, "assembled": str(assembled)}
             reply = self._process.request(FinishRequest(id="frame", out_dir=self._empty_folder(), **order))
             self._path(reply).rename(stem.with_suffix(suffix))
@@ -100,9 +101,7 @@ class TileRenderer:
 
     def _spec(self, blend: Path) -> SceneSpec:
         """The job that a submitter would make of ``blend``."""
-        found = self._process.request(
-            InspectRequest(id="look", blend=str(blend), settings=RenderSettings(format="PNG"))
-        )
+        found = self._process.request(InspectRequest(id="look", blend=str(blend)))
         if not isinstance(found, Inspection):
             raise CannotTile(found.message)
         if found.whole_because:

@@ -18,10 +18,9 @@ def render(blend: str, frame: int, stem: str) -> None:
     bpy.ops.wm.open_mainfile(filepath=blend, use_scripts=False)
     scene = bpy.context.scene
     scene.frame_set(frame)
-    image = scene.render.image_settings
-    image.file_format, image.color_depth = "PNG", "8"
     scene.render.filepath = f"{stem}.png"
     bpy.ops.render.render(write_still=True)
+    image = scene.render.image_settings
     image.file_format, image.color_depth = "OPEN_EXR", "32"
     bpy.data.images["Render Result"].save_render(f"{stem}.exr")
 

@@ -23,9 +23,8 @@ def new_scene(width: int, height: int, samples: int) -> Any:
     render.resolution_x, render.resolution_y = width, height
     render.use_sequencer = False
     render.filepath = "//frame_####"
-    # Floats by default: whoever wants a PNG of the same file asks for it.
     image = render.image_settings
-    image.file_format, image.color_mode, image.color_depth = "OPEN_EXR", "RGBA", "32"
+    image.file_format, image.color_mode, image.color_depth = "PNG", "RGBA", "8"
     cycles.device, cycles.samples, cycles.seed = "CPU", samples, 11
     cycles.use_adaptive_sampling = cycles.use_denoising = False
     cycles.max_bounces = 6

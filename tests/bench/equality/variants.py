@@ -1,4 +1,7 @@
-"""Saves the files that the equality bench renders: ``variants.py CASES.json``, a list of cases and where each goes."""
+"""Saves the files that the equality bench renders: ``variants.py CASES.json``, a list of cases and where each goes.
+
+Of each case there are two that differ in their format alone: 8-bit PNG, and 32-bit EXR with ``-float`` to its name.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from matrix import DENOISERS, Case
 
 
 def build(case: Case, size: tuple[int, int], blend: Path) -> None:
-    """Save ``case`` at ``size`` pixels as ``blend``."""
+    """Save ``case`` at ``size`` pixels as ``blend``, and beside it the file for floats."""
     scene = BENCH_SCENES[case.scene](*size)
     cycles = scene.cycles
     cycles.use_denoising = case.denoiser != "off"
@@ -33,6 +36,9 @@ def build(case: Case, size: tuple[int, int], blend: Path) -> None:
     if case.compositor != "off":
         composite(scene, case.compositor)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=True)
+    image = scene.render.image_settings
+    image.file_format, image.color_depth = "OPEN_EXR", "32"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend.with_name(f"{blend.stem}-float.blend")), compress=True)
 
 
 def main() -> None:

@@ -69,9 +69,9 @@ def interior(width: int, height: int) -> Any:
     add(scene, ball("Lens", 0.18), glass("Clear", (0.95, 1.0, 0.98)), (0.6, 0.85, 1.01))
     lamp = add(scene, ball("Lamp", 0.16), glowing("Lamp", (1.0, 0.62, 0.3), 18))
     moves(lamp, "location", (-1.0, 1.8, 2.2), (1.2, 1.8, 2.2))
-    area_lamp(scene, (-3.6, 0.6, 2.2), (1, 0.5, 0.2), 1.6, 500, (1.0, 0.95, 0.86))
-    sky(scene, (0.6, 0.75, 1.0), 1.0)
-    camera(scene, (-0.3, -2.6, 1.5), (0.2, -2.6, 1.6), (0.1, 1.6, 1.15), 24)
+    area_lamp(scene, (-3.6, 0.6, 2.2), (1, 0.5, 0.2), 1.6, 220, (1.0, 0.95, 0.86))
+    sky(scene, (0.6, 0.75, 1.0), 0.5)
+    camera(scene, (-0.3, -2.6, 1.5), (0.2, -2.6, 1.6), (0.1, 1.6, 1.15), 28)
     return scene
 
 
@@ -111,14 +111,14 @@ def titles(width: int, height: int) -> Any:
     letters = bpy.data.curves.new("Letters", "FONT")
     letters.body, letters.size, letters.align_x, letters.extrude = "Tile 24", 1.6, "CENTER", 0.05
     add(scene, letters, masked(glowing("Letters", (1.0, 0.85, 0.2), 2.5)), (0, 0.1, 0))
-    cog = add(scene, _cog("Cog", 12, 1.15), metal("Steel", (0.7, 0.75, 0.8), 0.3), (-2.3, -1.0, 0.2))
+    cog = add(scene, _cog("Cog", 12, 1.15), ceramic("Enamel", (0.75, 0.12, 0.08)), (-2.3, -1.0, 0.2))
     moves(cog, "rotation_euler", (0, 0, 0), (0, 0, 1.3))
     bar = add(scene, _box("Bar", (0.25, 3.0, 0.1)), glowing("Bar", (0.2, 1.0, 0.75), 8.0))
     moves(bar, "location", (-3.0, -0.9, 0.4), (3.4, -0.9, 0.4))
     bar.rotation_euler.z = 0.35
-    area_lamp(scene, (-2, -2, 5), (0, 0, 0), 3, 250)
+    area_lamp(scene, (-2, -2, 5), (0, 0, 0), 3, 120)
     sky(scene, (0.5, 0.6, 0.8), 0.4)
-    eye = camera(scene, (0, 0, 6), (0.05, 0, 6), (0, 0, 0), 50).data
+    eye = camera(scene, (0, -0.4, 6), (0, -0.2, 6), (0, 0, 0), 50).data
     eye.type, eye.ortho_scale = "ORTHO", 7.5
     return scene
 

@@ -79,9 +79,9 @@ def plain(board: Board) -> Any:
 
 def glow(board: Board) -> Any:
     """Fog glow and streaks off the highlights, over a slightly blurred picture."""
-    fog = board.add("CompositorNodeGlare", glare_type="FOG_GLOW", quality="HIGH", threshold=1.0, size=0.6)
+    fog = board.add("CompositorNodeGlare", glare_type="FOG_GLOW", quality="HIGH", threshold=1.0, strength=0.6)
     board.join(board.picture, fog.inputs["Image"])
-    streaks = board.add("CompositorNodeGlare", glare_type="STREAKS", quality="MEDIUM", threshold=1.5, streaks=6)
+    streaks = board.add("CompositorNodeGlare", glare_type="STREAKS", quality="MEDIUM", threshold=3.0, strength=0.08)
     board.join(fog.outputs["Image"], streaks.inputs["Image"])
     blur = board.add("CompositorNodeBlur", filter_type="GAUSS", size=(5.0, 3.0))
     board.join(streaks.outputs["Image"], blur.inputs["Image"])
@@ -123,7 +123,7 @@ def mattes(board: Board) -> Any:
     crypto.layer_name = f"{board.layers.layer}.CryptoObject"
     crypto.matte_id = ", ".join(_matte_objects(board.scene))
     board.join(board.picture, crypto.inputs["Image"])
-    tinted = board.mix(crypto.outputs["Matte"], board.picture, (0.2, 0.9, 0.4, 1.0), "SOFT_LIGHT")
+    tinted = board.mix(crypto.outputs["Matte"], board.picture, (0.3, 1.0, 0.5, 1.0), "MULTIPLY")
     marked = board.shader_node("ShaderNodeMath", board.layers.outputs["Mask"], 0.3, operation="MULTIPLY")
     bright = board.mix(marked, tinted, (1.0, 0.9, 0.6, 1.0), "ADD")
     if board.scene.render.use_motion_blur:

@@ -66,8 +66,8 @@ class Fetcher:
             for file in frame.files:
                 if file.name in self.fetched:
                     continue
-                self.out.mkdir(parents=True, exist_ok=True)
-                path = self.out / file.name
+                path = self.out.joinpath(*file.name.split("/"))
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if not _is(path, file):
                     self._client.download(file.output.sha256, file.output.size, path)
                 self.fetched[file.name] = FetchedFile(frame.frame, path, file)

@@ -145,6 +145,7 @@ def prepare(asked: Wish, found: Inspection) -> Submission:
         frames=frames,
         tiles=tiles,
         frame_name=found.frame_name,
+        extras=found.extras,
         notes=tuple(note[:1000] for note in notes[:100]),
         scene=SceneSpec(
             blend=placed[0][0],

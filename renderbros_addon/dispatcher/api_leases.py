@@ -91,9 +91,10 @@ def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: Ca
 
 @router.post("/{lease_id}/result")
 def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
-    """Hand in a result whose blob is uploaded. It is looked at later; the worker can go on."""
-    there = service.blobs.size(given.output.sha256) is not None
-    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, blob_there=there))
+    """Hand in a result whose blobs are uploaded. It is looked at later; the worker can go on."""
+    files = {given.output.sha256, *(extra.output.sha256 for extra in given.extras)}
+    missing = [sha256 for sha256 in files if service.blobs.size(sha256) is None]
+    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
 
 
 @router.post("/{lease_id}/failure", status_code=204)

@@ -1,7 +1,6 @@
 """A frame's way once its tasks are done, in steps that can each be taken again after a crash.
 
     waiting -> ready (all tiles are accepted) -> assembled (its finish task exists) -> done -> settled
-    ready -> done       if the assembled frame is what the job asked for
     waiting -> settled  for a frame rendered whole: nothing is left over
 
 ``done`` means that the final output is there, ``settled`` that what led to it is deleted.
@@ -21,7 +20,7 @@ from ..protocol.states import TaskKind, TaskStatus
 from . import tasks
 from .errors import LostRace, NotFound
 from .store import Tx
-from .tables import AnyRow, frames, job_blobs, jobs, results
+from .tables import AnyRow, frames, job_blobs, jobs, result_files, results
 from .tables import tasks as tasks_table
 
 
@@ -37,7 +36,7 @@ _S = FrameState
 
 ALLOWED: Mapping[FrameState, frozenset[FrameState]] = {
     _S.WAITING: frozenset({_S.READY, _S.SETTLED}),
-    _S.READY: frozenset({_S.ASSEMBLED, _S.DONE}),
+    _S.READY: frozenset({_S.ASSEMBLED}),
     _S.ASSEMBLED: frozenset({_S.DONE}),
     _S.DONE: frozenset({_S.SETTLED}),
     _S.SETTLED: frozenset(),
@@ -82,13 +81,13 @@ def _move(tx: Tx, row: AnyRow, new: FrameState, event: str, **values: Any) -> No
     tx.emit(event, job_id=row.job_id, frame=row.frame)
 
 
-def task_accepted(tx: Tx, spec: JobSpec, task: AnyRow, output: Output) -> None:
-    """Move a frame on, now that ``task`` of it is accepted with ``output``. The job is locked by the caller."""
+def task_accepted(tx: Tx, spec: JobSpec, task: AnyRow, result_id: int, output: Output) -> None:
+    """Move a frame on, now that ``task`` of it is accepted with that result. The job is locked by the caller."""
     row = load(tx.conn, task.job_id, task.frame)
     if task.kind == TaskKind.FINISH:
-        _move(tx, row, _S.DONE, "frame.done", **_final(output))
+        _move(tx, row, _S.DONE, "frame.done", **_final(result_id, output))
     elif not tasks.is_tiled(spec):
-        _move(tx, row, _S.SETTLED, "frame.done", **_final(output))
+        _move(tx, row, _S.SETTLED, "frame.done", **_final(result_id, output))
     elif not _tiles_open(tx.conn, task):
         _move(tx, row, _S.READY, "frame.ready")
 
@@ -103,8 +102,8 @@ def _tiles_open(conn: Connection, task: AnyRow) -> bool:
     return conn.execute(query.limit(1)).first() is not None
 
 
-def _final(output: Output) -> dict[str, Any]:
-    return {"output": output.model_dump_json(), "output_sha256": output.sha256}
+def _final(result_id: int, output: Output) -> dict[str, Any]:
+    return {"result_id": result_id, "output": output.model_dump_json(), "output_sha256": output.sha256}
 
 
 def tiles(conn: Connection, job_id: str, frame: int) -> Sequence[AnyRow]:
@@ -135,18 +134,15 @@ def announce_assembled(tx: Tx, job_id: str, frame: int, sha256: str) -> str | No
 
 
 def assembled(tx: Tx, job: AnyRow, spec: JobSpec, frame: int, output: Output) -> bool:
-    """The assembled frame is stored: it is the final one, or gets its finish task.
+    """The assembled frame is stored and gets its finish task.
 
     False if another dispatcher was faster or is about to store its own: then this blob is spare.
     """
     row = load(tx.conn, job.id, frame)
     if row.state != _S.READY or row.assembled != output.sha256:
         return bool(row.assembled == output.sha256)
-    if tasks.needs_finish(spec):
-        _move(tx, row, _S.ASSEMBLED, "frame.assembled")
-        tasks.create_finish(tx, job.id, spec, frame, output.sha256)
-    else:
-        _move(tx, row, _S.DONE, "frame.done", **_final(output))
+    _move(tx, row, _S.ASSEMBLED, "frame.assembled")
+    tasks.create_finish(tx, job.id, spec, frame, output.sha256)
     return True
 
 
@@ -186,6 +182,13 @@ def is_needed(conn: Connection, sha256: str, but: tuple[str, int] | None = None)
     if conn.execute(select(job_blobs.c.job_id).where(job_blobs.c.sha256 == sha256).limit(1)).first():
         return True
     if conn.execute(select(frames.c.frame).where(frames.c.output_sha256 == sha256).limit(1)).first():
+        return True
+    in_files = (
+        select(result_files.c.name)
+        .join(results, results.c.id == result_files.c.result_id)
+        .where(result_files.c.sha256 == sha256, results.c.status.in_(("pending", "accepted")))
+    )
+    if conn.execute(in_files.limit(1)).first():
         return True
     not_that = or_(frames.c.job_id != but[0], frames.c.frame != but[1]) if but else true()
     in_assembly = select(frames.c.frame).where(frames.c.assembled == sha256, frames.c.state != _S.SETTLED)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..imaging.checker import ImageChecker
 from ..imaging.errors import ImageError
-from ..imaging.level0 import level0_problems
+from ..imaging.level0 import extra_problems, level0_problems
 from ..protocol.jobs import LogEntry, SceneSpec
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, JobStatus
@@ -39,6 +39,9 @@ MAX_LINEAR_CHANNELS = 512
 
 MAX_PICTURE_CHANNELS = 16
 """Of every other format, with room for stereo and depth."""
+
+EXTRA_SCALE = 4
+"""How many times the frame's pixels a file beside it may have: a compositor may scale what it writes."""
 
 Step = tuple[str, str, int]
 """("result", "", its row id) or ("frame", job's id, frame)."""
@@ -125,32 +128,44 @@ class Intake:
             task = tasks.load(conn, result.task_id)
             spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
             siblings = results.channels_of_other_tiles(conn, task) if task.linear else None
+            extras = results.files_of(conn, result_id)
         if judged:
             # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
             if result.status != results.ResultStatus.ACCEPTED:
-                self._delete_spare(result.sha256)
+                self._delete_all(result, extras)
             return
         about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
         with self._folder() as folder:
             image = folder / "result"
             try:
                 self._blobs.local_copy(result.sha256, image)
+                beside = {
+                    extra.name: (self._blobs.local_copy(extra.sha256, folder / f"extra{i}"), extra.output)
+                    for i, extra in enumerate(extras)
+                }
             except (FileNotFoundError, BlobCorrupt) as error:
                 gone = f"its file is gone: {error}"
                 self._store.change(lambda tx: results.reject(tx, result_id, gone, blame=False))
                 log.warning("result rejected: %s", gone, extra=about)
                 return
             problem, output = self._look(checker, image, result.output, spec.scene, task, siblings)
+            found_extras: dict[str, Output] = {}
+            for name, (path, claimed) in beside.items() if output is not None else ():
+                problem, extra_output = self._look_beside(checker, path, name, claimed, task)
+                if extra_output is None:
+                    output = None
+                    break
+                found_extras[name] = extra_output
         if output is None:
             self._store.change(lambda tx: results.reject(tx, result_id, problem))
             log.warning("result rejected: %s", problem, extra=about)
-            self._delete_spare(result.sha256)
+            self._delete_all(result, extras)
         else:
             found = output
-            status = self._store.change(lambda tx: results.accept(tx, result_id, found))
+            status = self._store.change(lambda tx: results.accept(tx, result_id, found, found_extras))
             log.info("result of frame %d: %s", result.frame, status, extra=about)
             if status != results.ResultStatus.ACCEPTED:
-                self._delete_spare(result.sha256)
+                self._delete_all(result, extras)
 
     @staticmethod
     def _look(
@@ -172,15 +187,30 @@ class Intake:
             )
         except ImageError as error:
             return f"The image can't be used: {error}", None
-        problems = [
-            f"its {what} is not the one the worker told"
-            for what in ("sha256", "size", "pixel_digest")
-            if getattr(found, what) != getattr(claimed, what)
-        ]
+        problems = _differences(found, claimed)
         problems += level0_problems(found, scene, tasks.region_of(task), task.linear)
         if siblings is not None and sorted(siblings) != sorted(found.channels):
             problems.append("its channels differ from those of the frame's other tiles")
         return "; ".join(problems), None if problems else found
+
+    @staticmethod
+    def _look_beside(
+        checker: ImageChecker, image: Path, name: str, claimed_text: str, task: AnyRow
+    ) -> tuple[str, Output | None]:
+        """The same for a file beside the picture, of which only its name tells what it is to be."""
+        claimed = Output.model_validate_json(claimed_text)
+        region = tasks.region_of(task)
+        try:
+            found = checker.inspect(
+                image,
+                max_pixels=EXTRA_SCALE * region.width * region.height,
+                max_channels=MAX_LINEAR_CHANNELS,
+                finite=False,
+            )
+        except ImageError as error:
+            return f"The file {name} can't be used: {error}", None
+        problems = [*_differences(found, claimed), *extra_problems(found, name)]
+        return f"the file {name}: " + "; ".join(problems), None if problems else found
 
     # Frames
 
@@ -241,6 +271,10 @@ class Intake:
             self._blobs.delete(sha256)
         self._store.change(lambda tx: frames.settle(tx, job_id, frame))
 
+    def _delete_all(self, result: AnyRow, extras: Sequence[AnyRow]) -> None:
+        for sha256 in {result.sha256, *(extra.sha256 for extra in extras)}:
+            self._delete_spare(sha256)
+
     def _delete_spare(self, sha256: str) -> None:
         with self._store.read() as conn:
             needed = frames.is_needed(conn, sha256)
@@ -254,6 +288,14 @@ class Intake:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _differences(found: Output, claimed: Output) -> list[str]:
+    return [
+        f"its {what} is not the one the worker told"
+        for what in ("sha256", "size", "pixel_digest")
+        if getattr(found, what) != getattr(claimed, what)
+    ]
 
 
 def _assembled(tx: Tx, job_id: str, frame: int, output: Output) -> bool:

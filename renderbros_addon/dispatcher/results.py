@@ -6,19 +6,21 @@ needed it, ``evidence``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, not_, or_, select, update
 
+from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
 from . import failures, frames, jobs, leases, tasks
-from .errors import Conflict, LostRace, NotFound
+from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .store import Tx
-from .tables import AnyRow, job_blobs, results
+from .tables import AnyRow, job_blobs, result_files, results
+from .tables import frames as frames_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
 
@@ -40,11 +42,12 @@ ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
 }
 
 
-def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_there: bool = True) -> Acceptance:
+def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missing: Collection[str] = ()) -> Acceptance:
     """Take a result in; if it is wanted, the event it leaves has the intake judge it.
 
-    The same result again gets the same answer, even if its blob has done its service and is gone. Conflict for another
-    one under the same lease, and for a new one whose blob is not there.
+    ``missing`` are the digests of those of its files that are not there. The same result again gets the same answer,
+    even if its blobs have done their service and are gone. Conflict for another one under the same lease, and for a new
+    one with a file missing; Unprocessable for a file that the task should not have come to.
     """
     lease = leases.load(tx.conn, lease_id)
     if lease is None or lease.worker_id != worker_id:
@@ -55,11 +58,10 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_t
         if known.sha256 != result.output.sha256:
             raise Conflict("another result was sent under this lease already")
         return Acceptance(wanted=known.wanted, late=known.late)
-    if not blob_there:
-        raise Conflict(
-            f"there is no blob {result.output.sha256}: upload it, then send the result again", word="missing_blob"
-        )
+    if missing:
+        raise Conflict(f"there is no blob {min(missing)}: upload it, then send the result again", word="missing_blob")
     task = tasks.load(tx.conn, lease.task_id)
+    _check_names(result, tasks.extras(task, jobs.parse_spec(jobs.load(tx.conn, lease.job_id).spec)))
     lease = leases.load(tx.conn, lease_id) or lease
     in_time = lease.status == LeaseStatus.HELD
     wanted = task.status in tasks.OPEN
@@ -84,6 +86,19 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_t
         )
         .returning(results.c.id)
     ).scalar_one()
+    if result.extras:
+        tx.conn.execute(
+            insert(result_files),
+            [
+                {
+                    "result_id": result_id,
+                    "name": extra.name,
+                    "sha256": extra.output.sha256,
+                    "output": extra.output.model_dump_json(),
+                }
+                for extra in result.extras
+            ],
+        )
     if in_time:
         leases.end(tx, lease, LeaseStatus.RETURNED)
         tasks.move(
@@ -109,6 +124,35 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, blob_t
             wanted=wanted,
         )
     return answer
+
+
+def _check_names(result: TaskResult, expected: Collection[str]) -> None:
+    names = [extra.name for extra in result.extras]
+    if unknown := set(names).difference(expected):
+        raise Unprocessable(f"this task comes to no file {min(unknown)!r}", word="unknown_file")
+    if len(set(names)) < len(names):
+        raise Unprocessable("two files of one name", word="same_name")
+
+
+def files_of(conn: Connection, result_id: int) -> Sequence[AnyRow]:
+    """The files beside a result's picture: ``name``, ``sha256`` and ``output``."""
+    return conn.execute(
+        select(result_files).where(result_files.c.result_id == result_id).order_by(result_files.c.name)
+    ).all()
+
+
+def files_of_frames(conn: Connection, chosen: ColumnElement[bool]) -> dict[int, list[FrameFile]]:
+    """By frame, the files beside the pictures of finished frames that ``chosen``, a condition on them, picks."""
+    rows = conn.execute(
+        select(frames_table.c.frame, result_files.c.name, result_files.c.output)
+        .join(result_files, result_files.c.result_id == frames_table.c.result_id)
+        .where(chosen)
+        .order_by(result_files.c.name)
+    )
+    found: dict[int, list[FrameFile]] = {}
+    for frame, name, output in rows:
+        found.setdefault(frame, []).append(FrameFile(name=name, output=Output.model_validate_json(output)))
+    return found
 
 
 def load(conn: Connection, result_id: int) -> AnyRow:
@@ -141,8 +185,8 @@ def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     return result, tasks.load(tx.conn, result.task_id), job
 
 
-def accept(tx: Tx, result_id: int, output: Output) -> ResultStatus:
-    """``output``, as found by looking at the image, is good: the task is done, unless it was already.
+def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output]) -> ResultStatus:
+    """``output`` and ``extras``, as found by looking at the files, are good: the task is done, unless it was already.
 
     Returns what became of the result: another may have been accepted, or the job cancelled, while it was looked at.
     """
@@ -174,13 +218,19 @@ def accept(tx: Tx, result_id: int, output: Output) -> ResultStatus:
         seconds=result.seconds,
     )
     _move(tx, result, _S.ACCEPTED, output=output.model_dump_json(), pixel_digest=output.pixel_digest)
+    for name, found_file in extras.items():
+        tx.conn.execute(
+            update(result_files)
+            .where(result_files.c.result_id == result.id, result_files.c.name == name)
+            .values(output=found_file.model_dump_json())
+        )
     tx.conn.execute(
         update(workers_table)
         .where(workers_table.c.id == result.worker_id)
         .values(tasks_accepted=workers_table.c.tasks_accepted + 1)
     )
     _note_twin(tx, result, output)
-    frames.task_accepted(tx, jobs.parse_spec(job.spec), task, output)
+    frames.task_accepted(tx, jobs.parse_spec(job.spec), task, result.id, output)
     jobs.settle(tx, job.id)
     return _S.ACCEPTED
 

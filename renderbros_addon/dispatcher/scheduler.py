@@ -166,12 +166,12 @@ def _grant_from(tx: Tx, candidate: Candidate, worker_id: str, held: int, asked: 
     if not chosen:
         return []
     jobs.activate(tx, job)
-    scene = jobs.parse_spec(job.spec).scene
+    spec = jobs.parse_spec(job.spec)
     return [
         Lease(
             id=leases.grant(tx, task, worker_id, seconds),
-            task=tasks.as_task(task),
-            scene=scene,
+            task=tasks.as_task(task, spec),
+            scene=spec.scene,
             seconds=seconds,
         )
         for task in chosen

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from ..protocol.frames import frame_file_name
 from ..protocol.jobs import JobSpec
 from ..protocol.leases import Task
 from ..protocol.regions import Region
@@ -41,11 +42,6 @@ FINISH_RANK, RENDER_RANK = 0, 1
 def is_tiled(spec: JobSpec) -> bool:
     """Rendered as tiles that are put together, rather than straight to finished frames."""
     return spec.tiles is not None
-
-
-def needs_finish(spec: JobSpec) -> bool:
-    """The assembled frame is not the finished one yet."""
-    return is_tiled(spec) and spec.scene.format != "OPEN_EXR_MULTILAYER"
 
 
 def regions(spec: JobSpec) -> tuple[Region, ...]:
@@ -111,7 +107,7 @@ def region_of(row: AnyRow) -> Region:
     return Region(x0=row.x0, y0=row.y0, x1=row.x1, y1=row.y1)
 
 
-def as_task(row: AnyRow) -> Task:
+def as_task(row: AnyRow, spec: JobSpec) -> Task:
     """The message that a worker gets."""
     return Task(
         id=row.id,
@@ -120,8 +116,14 @@ def as_task(row: AnyRow) -> Task:
         frame=row.frame,
         region=region_of(row),
         linear=row.linear,
+        extras=extras(row, spec),
         assembled=row.assembled,
     )
+
+
+def extras(row: AnyRow, spec: JobSpec) -> tuple[str, ...]:
+    """Names of the files beside its picture that a task may come to: a tile has none."""
+    return () if row.linear else tuple(frame_file_name(name, row.frame) for name in spec.extras)
 
 
 def move(

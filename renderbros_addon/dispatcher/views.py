@@ -16,6 +16,7 @@ from ..protocol.results import Output
 from ..protocol.states import FailureCode, FrameStatus, JobStatus, LeaseStatus, TaskKind, TaskStatus, WorkerStatus
 from ..protocol.workers import WorkerView
 from . import jobs, tasks, workers
+from . import results as results_room
 from .frames import FINISHED
 from .progress import ProgressBoard
 from .tables import AnyRow, events, frames, leases, results
@@ -77,7 +78,7 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
 
 def _planned(spec: JobSpec) -> int:
     """All tasks that the job will have had in the end."""
-    return len(spec.frames) * (len(tasks.regions(spec)) + tasks.needs_finish(spec))
+    return len(spec.frames) * (len(tasks.regions(spec)) + tasks.is_tiled(spec))
 
 
 def _frames_done(conn: Connection, job_id: str) -> int:
@@ -146,15 +147,18 @@ def frame_views(conn: Connection, job_id: str, only: int | None = None) -> tuple
     ):
         statuses[frame].add((kind, status))
     found = {row.frame: row for row in conn.execute(select(frames).where(chosen))}
+    extras = results_room.files_of_frames(conn, chosen)
     wanted = spec.frames if only is None else [frame for frame in spec.frames if frame == only]
-    return tuple(_frame_view(spec, frame, found.get(frame), statuses[frame]) for frame in wanted)
+    return tuple(_frame_view(spec, frame, found.get(frame), statuses[frame], extras.get(frame, ())) for frame in wanted)
 
 
-def _frame_view(spec: JobSpec, frame: int, row: AnyRow | None, pairs: Iterable[tuple[str, str]]) -> FrameView:
+def _frame_view(
+    spec: JobSpec, frame: int, row: AnyRow | None, pairs: Iterable[tuple[str, str]], extras: Sequence[FrameFile]
+) -> FrameView:
     if row is None or row.output is None:
         return FrameView(frame=frame, status=_frame_status(set(pairs)))
     file = FrameFile(name=frame_file_name(spec.frame_name, frame), output=Output.model_validate_json(row.output))
-    return FrameView(frame=frame, status=FrameStatus.DONE, files=(file,))
+    return FrameView(frame=frame, status=FrameStatus.DONE, files=(file, *extras))
 
 
 def _frame_status(pairs: set[tuple[str, str]]) -> FrameStatus:

@@ -62,13 +62,15 @@ class ImageChecker:
         self._lock = threading.Lock()
         self._child: _Child | None = None
 
-    def inspect(self, path: Path, *, max_pixels: int | None = None, max_channels: int | None = None) -> Output:
+    def inspect(
+        self, path: Path, *, max_pixels: int | None = None, max_channels: int | None = None, finite: bool = True
+    ) -> Output:
         """:func:`~.fingerprint.inspect_image` in the child; ImageError also if the child was lost over it.
 
         Who knows how large the image should be says so: a small file can unpack to minutes of work, and is refused by
         its header instead.
         """
-        told = {"max_pixels": max_pixels, "max_channels": max_channels}
+        told: dict[str, int | None] = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": finite}
         limits = {name: value for name, value in told.items() if value is not None}
         return self._ask({"op": "inspect", "path": str(path.resolve()), "limits": limits}, path.name, [path])
 

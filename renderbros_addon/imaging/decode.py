@@ -161,7 +161,7 @@ class ImageFile:
             view = str(spec.get_string_attribute("view"))
         except UnicodeDecodeError as error:
             raise ImageError(f"{self.path.name} has a channel with a name that no render has") from error
-        # Blender 5 keeps each view of a stereo frame in parts of its own and out of the names; before, LAYER.PASS.VIEW.R.
+        # Blender 5 has each view of a stereo frame in parts of its own and not in the names; before, LAYER.PASS.VIEW.R.
         return tuple(_with_view(name, view) for name in names) if view else names
 
     def _types(self, spec: Any) -> tuple[PixelType, ...]:

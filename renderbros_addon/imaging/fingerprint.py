@@ -18,7 +18,9 @@ from .phash import Grey, grey_rows, phash
 _DIGEST_NAME = b"renderbros pixels 1\n"
 
 
-def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int = MAX_CHANNELS) -> Output:
+def inspect_image(
+    path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int = MAX_CHANNELS, finite: bool = True
+) -> Output:
     """Decode ``path`` to the last pixel and tell its facts.
 
     The pixel digest is the SHA-256 of a line for each channel, sorted by name: its name, its stored type, its width and
@@ -28,18 +30,18 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int
     The perceptual hash is of the picture (:func:`~.channels.picture_of`) as :func:`~.phash.to_8bit` shows it. The file
     is read in bands; beyond them, a byte a pixel is held.
 
-    ImageError if the file is no image, is broken, is beyond a limit of :class:`~.decode.ImageFile`, or holds a value
-    that is not finite.
+    ImageError if the file is no image, is broken, is beyond a limit of :class:`~.decode.ImageFile`, or, if ``finite``,
+    holds a value that is not finite. (Depth is infinite in half floats where there is only sky.)
     """
     with path.open("rb") if path.is_file() else _missing(path) as raw:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
         size = raw.tell()
     with ImageFile(path, max_pixels=max_pixels, max_channels=max_channels) as file:
         picture = picture_of(file.channels)
-        look = _Look(file, picture)
+        look = _Look(file, picture, finite)
         digests: dict[str, str] = {}
         for part in file.parts:
-            digests.update(_digest_part(file, part, look))
+            digests.update(_digest_part(file, part, look, finite))
         return Output(
             sha256=sha256,
             size=size,
@@ -57,7 +59,8 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_channels: int
 class _Look:
     """Gathers what needs the picture's own channels, from the bands of the part that has them."""
 
-    def __init__(self, file: ImageFile, picture: Picture) -> None:
+    def __init__(self, file: ImageFile, picture: Picture, finite: bool) -> None:
+        self._finite = finite
         home = next(part for part in file.parts if picture.colour[0] in part.channels)
         if not set(picture.names) <= set(home.channels):
             raise ImageError(f"the picture of {file.path.name} is spread over several parts")
@@ -75,6 +78,8 @@ class _Look:
         low, high = min(self._colour), max(self._colour) + 1
         in_order = self._colour == list(range(low, high))
         colour = rows[:, :, low:high] if in_order else rows[:, :, self._colour]
+        if not self._finite and colour.dtype.kind == "f":
+            colour = np.nan_to_num(colour)
         self.grey[y : y + len(rows)] = grey_rows(colour)
         if self._first is None:
             self._first = [rows[0, 0, i] for i in self._all]
@@ -83,11 +88,12 @@ class _Look:
         )
 
 
-def _digest_part(file: ImageFile, part: Part, look: _Look) -> dict[str, str]:
+def _digest_part(file: ImageFile, part: Part, look: _Look, finite: bool) -> dict[str, str]:
     stored = [DTYPES[kind].newbyteorder("<") for kind in part.types]
     hashes = [hashlib.sha256() for _ in part.channels]
     for y, rows in file.bands(part):
-        _check_finite(file.path, part, y, rows)
+        if finite:
+            _check_finite(file.path, part, y, rows)
         for i, dtype in enumerate(stored):
             hashes[i].update(np.ascontiguousarray(rows[:, :, i], dtype).data)
         if part.index == look.home:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from ..protocol.jobs import SceneSpec
 from ..protocol.regions import Region
 from ..protocol.results import Container, Output
@@ -51,6 +53,32 @@ def level0_problems(output: Output, spec: SceneSpec, region: Region, linear: boo
     elif len(picture_of(output.channels).colour) == 1 and not _is_grey(output.channels):
         problems.append(f"the image has no colour channels, only {_listed(output.channels)}")
     return tuple(problems)
+
+
+CONTAINERS_OF_EXTENSIONS: dict[str, Container] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".exr": "openexr",
+    ".tif": "tiff",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tga": "targa",
+    ".jp2": "jpeg2000",
+    ".j2c": "jpeg2000",
+    ".hdr": "hdr",
+    ".dpx": "dpx",
+    ".cin": "cineon",
+    ".rgb": "sgi",
+}
+"""What a file is by the ending that Blender gives it."""
+
+
+def extra_problems(output: Output, name: str) -> tuple[str, ...]:
+    """What is wrong with ``output`` as a file called ``name`` beside a frame's picture, a sentence each."""
+    wanted = CONTAINERS_OF_EXTENSIONS.get(PurePosixPath(name).suffix.lower())
+    if wanted is None:
+        return ("its name is not that of an image",)
+    return () if output.container == wanted else (f"the image is {output.container}, not {wanted} as its name says",)
 
 
 def _linear_problems(output: Output, spec: SceneSpec) -> list[str]:

@@ -40,6 +40,8 @@ class Image:
     """What a renderer made of a task."""
 
     path: Path
+    extras: tuple[tuple[str, Path], ...]
+    """Name and place of each file beside it."""
     render_seconds: float
     device: str
     warnings: tuple[str, ...]

@@ -118,20 +118,23 @@ class RenderLoop:
 
     def _take(self, task: HeldTask, out: Path, reply: Rendered, peak_memory: int) -> Outcome:
         """Move the image out of the renderer's reach. What the renderer says about it is only a claim."""
-        path = Path(reply.path)
-        try:
-            plain = path.parent.resolve() == out.resolve() and stat.S_ISREG(path.lstat().st_mode)
-        except OSError:
-            plain = False
-        if not plain:
-            return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {reply.path!r}")
         folder = self._results / task.lease.id
         remove_tree(folder)
         folder.mkdir(parents=True)
-        image = folder / f"image{path.suffix[:20]}"
-        path.replace(image)
+        taken: list[tuple[str, Path]] = []
+        for name, told in (("", reply.path), *((extra.name, extra.path) for extra in reply.extras)):
+            path = Path(told)
+            if not _is_plain_below(path, out):
+                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {told!r}")
+            if name and name not in task.lease.task.extras:
+                log.warning("the scene wrote a file that its job does not tell of: %s", name, extra=task.extra)
+                continue
+            place = folder / f"image{len(taken)}{path.suffix[:20]}"
+            path.replace(place)
+            taken.append((name, place))
         remove_tree(out)
-        return Image(image, reply.render_seconds, reply.device, reply.warnings, peak_memory)
+        (_, image), *extras = taken
+        return Image(image, tuple(extras), reply.render_seconds, reply.device, reply.warnings, peak_memory)
 
     def _disk_full_behind(self, reply: Failed) -> bool:
         # A file Blender could not write looks like the scene's fault, which would end the whole job.
@@ -160,3 +163,11 @@ class RenderLoop:
             self._board.finish(waiting, HandBack("the renderer does not start"))
         self._supervisor.recover()
         self._board.reopen()
+
+
+def _is_plain_below(path: Path, folder: Path) -> bool:
+    """``path`` is a file below ``folder``, and no link leads out on the way."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(folder.resolve())
+    except OSError:
+        return False

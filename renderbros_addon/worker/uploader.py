@@ -11,8 +11,8 @@ from ..client.errors import ClientError, DispatcherError, DispatcherUnreachable,
 from ..client.http import DispatcherClient, new_key
 from ..imaging.checker import ImageChecker
 from ..imaging.errors import ImageError
-from ..imaging.level0 import level0_problems
-from ..protocol.results import Failure, RenderStats, TaskResult
+from ..imaging.level0 import extra_problems, level0_problems
+from ..protocol.results import ExtraFile, Failure, RenderStats, TaskResult
 from ..protocol.states import FailureCode, FailureKind
 from ..protocol.workers import Capabilities
 from .board import Board, HandBack, HeldTask, Image
@@ -103,6 +103,15 @@ class Uploader:
         problems = level0_problems(output, lease.scene, lease.task.region, lease.task.linear)
         if problems:
             return self._bad_output(task, "; ".join(problems))
+        extras = []
+        for name, path in image.extras:
+            try:
+                found = self._checker.inspect(path, finite=False)
+            except ImageError as error:
+                return self._bad_output(task, f"{name}: {error}")
+            if problems := extra_problems(found, name):
+                return self._bad_output(task, f"{name}: {'; '.join(problems)}")
+            extras.append(ExtraFile(name=name, output=found))
         stats = RenderStats(
             render_seconds=image.render_seconds,
             total_seconds=time.monotonic() - task.taken,
@@ -111,7 +120,7 @@ class Uploader:
             device=image.device[:200],
             warnings=tuple(warning[:1000] for warning in image.warnings[:50]),
         )
-        return TaskResult(output=output, stats=stats)
+        return TaskResult(output=output, extras=tuple(extras), stats=stats)
 
     def _bad_output(self, task: HeldTask, why: str) -> Failure:
         log.warning("the image does not pass: %s", why, extra=task.extra)
@@ -125,7 +134,9 @@ class Uploader:
         elif isinstance(report, Failure):
             self._client.fail(lease_id, report, key=key)
         elif isinstance(task.outcome, Image):
-            self._client.upload(task.outcome.path, report.output.sha256, report.output.size)
+            places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
+            for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):
+                self._client.upload(path, output.sha256, output.size)
             answer = self._client.result(lease_id, report, key=key)
             if answer.late or not answer.wanted:
                 log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)

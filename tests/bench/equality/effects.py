@@ -41,7 +41,11 @@ class Board:
             title = {"glare_type": "Type", "filter_type": "Type"}.get(name, name.replace("_", " ").title())
             if title in node.inputs:
                 # In menus the socket has "Fog Glow" where the attribute had FOG_GLOW.
-                words = value.replace("_", " ").title() if isinstance(value, str) else value
+                words = (
+                    {"GAUSS": "Gaussian"}.get(value, value.title().replace("_", " "))
+                    if isinstance(value, str)
+                    else value
+                )
                 node.inputs[title].default_value = words
             else:
                 setattr(node, name, value)

@@ -132,7 +132,8 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
 def _denoising_reasons(scene: Any) -> Iterator[str]:
     cycles = scene.cycles
     # Lights carry the mark too, to no effect.
-    if any(thing.is_shadow_catcher and thing.type not in ("LIGHT", "LIGHT_PROBE") for thing in scene.objects):
+    caught = any(thing.is_shadow_catcher and thing.type not in ("LIGHT", "LIGHT_PROBE") for thing in scene.objects)
+    if caught or any(layer.cycles.use_pass_shadow_catcher for layer in denoised_layers(scene)):
         yield "Shadow catchers are denoised on their own by Cycles, which needs the whole frame."
     if cycles.device == "GPU" and cycles.denoiser == "OPTIX":
         yield "The denoiser is OptiX: tiles are denoised by OpenImageDenoise, whose pictures differ."

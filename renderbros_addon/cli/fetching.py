@@ -22,6 +22,8 @@ class FetchedFile:
     frame: int
     path: Path
     file: FrameFile
+    is_picture: bool
+    """The frame itself, not a file beside it."""
 
     def as_json(self) -> dict[str, Any]:
         facts = self.file.output.model_dump(include={"sha256", "size", "pixel_digest", "phash", "width", "height"})
@@ -70,7 +72,7 @@ class Fetcher:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not _is(path, file):
                     self._client.download(file.output.sha256, file.output.size, path)
-                self.fetched[file.name] = FetchedFile(frame.frame, path, file)
+                self.fetched[file.name] = FetchedFile(frame.frame, path, file, file is frame.files[0])
                 new.append(self.fetched[file.name])
         return new
 

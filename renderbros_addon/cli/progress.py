@@ -44,7 +44,7 @@ class PlainDisplay:
 
     def __init__(self, out: Output) -> None:
         self._out = out
-        self._files = 0
+        self._frames: set[int] = set()
         self._waiting: str | None = None
         self._last = time.monotonic()
 
@@ -68,9 +68,9 @@ class PlainDisplay:
             self._out.note(f"{_headline(job)}: " + "; ".join(_words(task) for task in _at_work(job)))
 
     def finished(self, file: FetchedFile, job: JobView) -> None:
-        self._files += 1
+        self._frames.add(file.frame)
         self._last = time.monotonic()
-        self._out.note(f"frame {file.frame} is done ({self._files} of {len(job.frames)}): {file.path}")
+        self._out.note(f"frame {file.frame} is done ({len(self._frames)} of {len(job.frames)}): {file.path}")
 
 
 class LiveDisplay:

@@ -108,14 +108,15 @@ def _run(out: Output, chosen: settings.Settings, out_dir: Path, *, blend: Path |
             "status": job.status.value,
             "job": job.id,
             "out": str(fetcher.out),
-            "frames": [file.as_json() for file in files],
+            "frames": [file.as_json() for file in files if file.is_picture],
+            "extras": [file.as_json() for file in files if not file.is_picture],
             "width": job.width,
             "height": job.height,
             "tiles": str(job.tiles) if job.tiles else None,
             "notes": job.notes,
             "seconds": round(seconds, 3),
         },
-        f"{_frames(len(files))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
+        f"{_frames(sum(file.is_picture for file in files))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
     )
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, not_, or_, select, update
@@ -40,6 +41,9 @@ ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
     _S.REJECTED: frozenset(),
     _S.EVIDENCE: frozenset(),
 }
+
+
+NO_FILES: Mapping[str, Output] = MappingProxyType({})
 
 
 def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missing: Collection[str] = ()) -> Acceptance:
@@ -185,7 +189,7 @@ def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     return result, tasks.load(tx.conn, result.task_id), job
 
 
-def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output]) -> ResultStatus:
+def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] = NO_FILES) -> ResultStatus:
     """``output`` and ``extras``, as found by looking at the files, are good: the task is done, unless it was already.
 
     Returns what became of the result: another may have been accepted, or the job cancelled, while it was looked at.

@@ -70,7 +70,7 @@ class ImageChecker:
         Who knows how large the image should be says so: a small file can unpack to minutes of work, and is refused by
         its header instead.
         """
-        told: dict[str, int | None] = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": finite}
+        told = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": None if finite else False}
         limits = {name: value for name, value in told.items() if value is not None}
         return self._ask({"op": "inspect", "path": str(path.resolve()), "limits": limits}, path.name, [path])
 

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import pytest
 from blender_images import assert_same_pixels, channels_of
-from scene_features import compositing, denoised, ends
+from scene_features import all_passes, compositing, denoised, ends
 
 from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.progress import ProgressBoard
@@ -162,8 +162,8 @@ def test_stereo_tiles(studio: Any, change: Callable[[Any], None], with_denoising
 @pytest.mark.parametrize("depth", ["16", "32"])
 def test_multilayer_files_have_the_layers_that_blender_writes(studio: Any, depth: str) -> None:
     def change(scene: Any) -> None:
-        passes_of = scene.view_layers[0]
-        passes_of.use_pass_z = passes_of.use_pass_normal = passes_of.use_pass_cryptomatte_object = True
+        all_passes(scene)
+        scene.view_layers[0].cycles.use_pass_shadow_catcher = False
         compositing(scene)
         denoised(scene)
         set_format(scene.render.image_settings, "OPEN_EXR_MULTILAYER")

@@ -42,7 +42,7 @@ def test_the_same_result_twice_and_another_under_the_same_lease(bench: Bench) ->
     result = claimed()
     first = bench.change(lambda tx: results.receive(tx, lease.id, worker, result))
     bench.accept(bench.submit(lease, sha256=result.output.sha256)[1])
-    gone = bench.change(lambda tx: results.receive(tx, lease.id, worker, result, blob_there=False))
+    gone = bench.change(lambda tx: results.receive(tx, lease.id, worker, result, missing=["1" * 64]))
     assert gone == first
     with pytest.raises(Conflict):
         bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(sha256="3" * 64)))
@@ -53,7 +53,7 @@ def test_a_result_without_its_blob_or_without_a_lease_is_refused(bench: Bench) -
     bench.job()
     [lease] = bench.lease(worker)
     with pytest.raises(Conflict, match="upload it"):
-        bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(), blob_there=False))
+        bench.change(lambda tx: results.receive(tx, lease.id, worker, claimed(), missing=["1" * 64]))
     assert bench.task_status(lease.task.id) == "leased"
     for lease_id, worker_id in ((lease.id, other), ("unknown", worker)):
         with pytest.raises(NotFound):
@@ -176,21 +176,27 @@ def test_a_tiled_frame_goes_through_assembly_and_finish(bench: Bench) -> None:
 
 def test_a_blob_that_another_frame_needs_is_not_spare(bench: Bench) -> None:
     worker = bench.worker()
-    job_id = bench.job(frames=(1, 2), tiles=(1, 1), scene={"format": "OPEN_EXR_MULTILAYER"})
+    job_id = bench.job(frames=(1, 2), tiles=(1, 1))
     for _ in range(2):
         [lease] = bench.lease(worker)
         bench.deliver(lease, sha256="d" * 64)
     output = claimed(sha256="c" * 64).output
 
-    def done(tx: jobs.Tx, frame: int) -> None:
+    def assembled(tx: jobs.Tx, frame: int) -> None:
         job = jobs.lock(tx, job_id)
         frames.announce_assembled(tx, job_id, frame, output.sha256)
         frames.assembled(tx, job, jobs.parse_spec(job.spec), frame, output)
 
-    bench.change(lambda tx: done(tx, 1))
-    with bench.store.read() as conn:
-        assert frames.spare_blobs(conn, job_id, 1) == [], "frame 2 has the same tile, and the assembly is the result"
-    bench.change(lambda tx: done(tx, 2))
+    def spare(frame: int) -> list[str]:
+        with bench.store.read() as conn:
+            return frames.spare_blobs(conn, job_id, frame)
+
+    bench.change(lambda tx: assembled(tx, 1))
+    [finish] = bench.lease(worker)
+    bench.change(lambda tx: assembled(tx, 2))
+    bench.deliver(finish, sha256="e" * 64)
+    assert spare(1) == [], "frame 2 has the same tile and the same assembly"
+    [finish] = bench.lease(worker)
+    bench.deliver(finish, sha256="e" * 64)
     bench.change(lambda tx: frames.settle(tx, job_id, 1))
-    with bench.store.read() as conn:
-        assert frames.spare_blobs(conn, job_id, 2) == ["d" * 64]
+    assert spare(2) == ["c" * 64, "d" * 64]

@@ -221,7 +221,7 @@ def main() -> None:
     amount.add_argument("--quick", action="store_true", help="a handful of cases in which each setting occurs")
     amount.add_argument("--full", action="store_true", help="every combination: hours")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be given again")
-    parser.add_argument("--size", type=_size, default=(160, 90), metavar="WxH", help="pixels of a frame")
+    parser.add_argument("--size", type=_size, default=(320, 180), metavar="WxH", help="pixels of a frame")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave files and pictures in this new folder")
     options = parser.parse_args()

@@ -41,12 +41,9 @@ class Board:
             title = {"glare_type": "Type", "filter_type": "Type"}.get(name, name.replace("_", " ").title())
             if title in node.inputs:
                 # In menus the socket has "Fog Glow" where the attribute had FOG_GLOW.
-                words = (
-                    {"GAUSS": "Gaussian"}.get(value, value.title().replace("_", " "))
-                    if isinstance(value, str)
-                    else value
-                )
-                node.inputs[title].default_value = words
+                if isinstance(value, str):
+                    value = {"GAUSS": "Gaussian"}.get(value, value.title().replace("_", " "))
+                node.inputs[title].default_value = value
             else:
                 setattr(node, name, value)
         return node

@@ -134,7 +134,21 @@ def corner(out: Path, **options: Any) -> None:
     save(out)
 
 
-SCENES: dict[str, Callable[..., None]] = {"simple": simple, "corner": corner}
+def finished(out: Path, **options: Any) -> None:
+    """The same, denoised, with glare, and with File Output writing what was denoised to ``elsewhere/``."""
+    sys.path.append(str(Path(__file__).parent))
+    from scene_features import denoised, ends, file_output, through
+
+    scene = fresh_scene(**options)
+    denoised(scene)
+    file_output(scene)
+    tree = scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+    layers, output = ends(tree)
+    tree.links.new(through(tree, "CompositorNodeGlare", layers.outputs["Image"]), output.inputs[0])
+    save(out)
+
+
+SCENES: dict[str, Callable[..., None]] = {"simple": simple, "corner": corner, "finished": finished}
 
 
 def main() -> None:

@@ -42,17 +42,20 @@ class AssembledFrame:
     denoised: dict[tuple[str, str], Pixels] = field(default_factory=dict)
     """By view layer and view: its Combined pass after the denoiser, shape (height, width, 4), top row first."""
 
-    def read(self, layer: str, passes: list[tuple[str, str]]) -> list[Pixels]:
+    def read(self, layer: str, passes: list[tuple[str, str]]) -> Iterator[Pixels]:
         """``passes`` of a view layer, each a full name and the letters of its channels: (height, width, channels).
 
-        CannotServe (``bad_output``) if one of them is not there.
+        What has been taken is let go of: all passes of a large frame are gigabytes. CannotServe (``bad_output``) if one
+        of them is not there.
         """
         names = [[f"{layer}.{name}.{letter}" for letter in letters] for name, letters in passes]
         try:
             channels = read_window(self.path, [name for group in names for name in group], self.window)
         except ImageError as error:
             raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be used: {error}") from error
-        return [np.stack([channels[name] for name in group], axis=-1) for group in names]
+        last = {name: i for i, group in enumerate(names) for name in group}
+        for i, group in enumerate(names):
+            yield np.stack([channels[name] if last[name] > i else channels.pop(name) for name in group], axis=-1)
 
 
 @contextmanager

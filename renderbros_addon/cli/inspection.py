@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from ..protocol.jobs import DeviceKind, RenderSettings
 from ..protocol.renderer import (
     BuildSampleRequest,
+    Built,
     CostMeasured,
     Failed,
     Inspection,
@@ -18,6 +20,8 @@ from ..protocol.renderer import (
 from ..worker.command import renderer_command
 from ..worker.renderer_process import RendererLost, RendererProcess
 from .errors import CommandError
+
+Good = TypeVar("Good", Inspection, CostMeasured, Built)
 
 
 @contextmanager
@@ -33,13 +37,8 @@ def renderer(blender: Path | None, scratch: Path) -> Iterator[RendererProcess]:
 def inspect(process: RendererProcess, blend: Path, scene: str | None, settings: RenderSettings) -> Inspection:
     """What ``blend`` is and needs, with ``settings`` applied; CommandError if it can't be rendered like that."""
     request = InspectRequest(id="inspect", blend=str(blend), scene=scene, settings=settings)
-    try:
-        reply = process.request(request)
-    except RendererLost as lost:
-        raise CommandError(_words(lost, f"Blender failed to look into {blend}"), code=lost.code.value) from lost
-    if isinstance(reply, Failed):
-        raise CommandError(f"{blend}: {reply.message}", code=reply.code.value)
-    return reply
+    with _told(f"Blender failed to look into {blend}"):
+        return _good(process.request(request), str(blend))
 
 
 def measure_cost(
@@ -49,23 +48,29 @@ def measure_cost(
     request = MeasureCostRequest(
         id="cost", blend=str(blend), scene=scene, settings=settings, device=device, frame=frame
     )
-    try:
-        reply = process.request(request)
-    except RendererLost as lost:
-        raise CommandError(_words(lost, f"Blender failed to measure {blend}"), code=lost.code.value) from lost
-    if isinstance(reply, Failed):
-        raise CommandError(f"{blend}: {reply.message}", code=reply.code.value)
-    return reply
+    with _told(f"Blender failed to measure {blend}"):
+        return _good(process.request(request), str(blend))
 
 
 def build_sample(process: RendererProcess, path: Path) -> None:
     """Save the sample scene as ``path``."""
-    try:
-        reply = process.request(BuildSampleRequest(id="sample", path=str(path)))
-    except RendererLost as lost:
-        raise CommandError(_words(lost, "Blender failed to build the sample scene"), code=lost.code.value) from lost
+    with _told("Blender failed to build the sample scene"):
+        _good(process.request(BuildSampleRequest(id="sample", path=str(path))), "the sample scene could not be built")
+
+
+def _good(reply: Good | Failed, what: str) -> Good:
     if isinstance(reply, Failed):
-        raise CommandError(f"the sample scene could not be built: {reply.message}", code=reply.code.value)
+        raise CommandError(f"{what}: {reply.message}", code=reply.code.value)
+    return reply
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """A lost renderer is a CommandError that starts with ``what`` and ends with the end of its log."""
+    try:
+        yield
+    except RendererLost as lost:
+        raise CommandError(_words(lost, what), code=lost.code.value) from lost
 
 
 def _words(lost: RendererLost, what: str) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, not_, or_, select, update
 
 from .store import Tx
-from .tables import chunks, results
+from .tables import chunks
 from .tables import tasks as tasks_table
-from .tasks import RENDER_RANK
+from .tasks import RENDER_RANK, mean_seconds
 
 CHUNK_SECONDS = 300.0
 """Rendering in one chunk whose size is automatic: frames come home nearly in order, also where there are thousands."""
@@ -108,7 +108,7 @@ def _unstarted(
     asked: int | None,
 ) -> Chunk | None:
     """From the first frame that is in nobody's chunk: one that came back, or one that nobody has begun."""
-    most = asked or most_by_time(_frame_seconds(conn, job_id))
+    most = asked or most_by_time(mean_seconds(conn, job_id, RECENT))
     outside = and_(available, not_(or_(*(chunk.rest for chunk in others)))) if others else available
     # Counted only as far as it makes a difference.
     enough = 1 if asked else min(MOST_SEEN, 2 * rivals * most)
@@ -137,18 +137,6 @@ def automatic(most: int, free: int, rivals: int) -> int:
 def end_of_run(start: int, size: int, others: Iterable[Chunk]) -> int:
     """Where a chunk ends that begins at ``start``: after ``size`` frames, or where somebody else's begins."""
     return min([start + size, *(chunk.at for chunk in others if chunk.at > start)])
-
-
-def _frame_seconds(conn: Connection, job_id: str) -> float | None:
-    recent = (
-        select(results.c.seconds)
-        .where(results.c.job_id == job_id, results.c.status == "accepted")
-        .order_by(results.c.id.desc())
-        .limit(RECENT)
-        .subquery()
-    )
-    mean = conn.execute(select(func.avg(recent.c.seconds))).scalar_one()
-    return None if mean is None else float(mean)
 
 
 def _half_of_another(

@@ -19,7 +19,7 @@ from ..protocol.regions import Region
 from ..protocol.states import TaskKind, TaskStatus
 from .errors import LostRace, NotFound
 from .store import Tx
-from .tables import AnyRow, tasks
+from .tables import AnyRow, results, tasks
 from .tiling import parse_cuts
 
 _S = TaskStatus
@@ -165,6 +165,19 @@ def move_all(tx: Tx, job_id: str, olds: Sequence[TaskStatus], new: TaskStatus) -
         .values(status=new, not_before=None, result_id=None)
     )
     return done.rowcount
+
+
+def mean_seconds(conn: Connection, job_id: str, latest: int) -> float | None:
+    """Seconds that the ``latest`` accepted results of a job took in the mean; None if there is none."""
+    recent = (
+        select(results.c.seconds)
+        .where(results.c.job_id == job_id, results.c.status == "accepted")
+        .order_by(results.c.id.desc())
+        .limit(latest)
+        .subquery()
+    )
+    mean = conn.execute(select(func.avg(recent.c.seconds))).scalar_one()
+    return None if mean is None else float(mean)
 
 
 def counts(conn: Connection, job_id: str) -> dict[TaskStatus, int]:

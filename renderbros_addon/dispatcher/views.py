@@ -19,7 +19,7 @@ from . import jobs, tasks, workers
 from . import results as results_room
 from .frames import FINISHED
 from .progress import ProgressBoard
-from .tables import AnyRow, events, frames, leases, results
+from .tables import AnyRow, events, frames, leases
 from .tables import jobs as jobs_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
@@ -125,14 +125,7 @@ def _seconds_left(conn: Connection, job_id: str, left: float, running: Sequence[
     """From the mean time of the latest results and the workers at it; None while either is unknown."""
     if not running:
         return None
-    recent = (
-        select(results.c.seconds)
-        .where(results.c.job_id == job_id, results.c.status == "accepted")
-        .order_by(results.c.id.desc())
-        .limit(RECENT)
-        .subquery()
-    )
-    mean = conn.execute(select(func.avg(recent.c.seconds))).scalar_one()
+    mean = tasks.mean_seconds(conn, job_id, RECENT)
     if mean is None:
         return None
     return float(max(0.0, left) * mean / len({task.worker_id for task in running}))

@@ -201,6 +201,9 @@ def apply_output(scene: Any) -> None:
     render.use_placeholder = False
     render.use_file_extension = True
     render.use_render_cache = False
+    # For people at a window. Blender renders all layers here all the same, but with persistent data on, Cycles then
+    # keeps the border of the render before for every layer but the first (seen in 4.5).
+    render.use_single_layer = False
     threads = os.environ.get("RENDERBROS_THREADS", "")
     if threads.isdecimal() and int(threads) > 0:
         render.threads_mode = "FIXED"

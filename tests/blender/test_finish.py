@@ -175,6 +175,11 @@ def two_layers(scene: Any) -> None:
     tree.links.new(mix.outputs[0], output.inputs[0])
 
 
+def two_layers_of_which_one_is_at_the_window(scene: Any) -> None:
+    two_layers(scene)
+    scene.render.use_single_layer = True
+
+
 def matte(scene: Any) -> None:
     """A Cryptomatte of the ball."""
     scene.view_layers[0].use_pass_cryptomatte_object = True
@@ -234,6 +239,7 @@ def graded_alpha(scene: Any) -> None:
         noisy_shown,
         albedo_shown,
         two_layers,
+        two_layers_of_which_one_is_at_the_window,
         matte,
         out_of_focus,
         animated_blur,

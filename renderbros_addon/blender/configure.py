@@ -211,6 +211,9 @@ def apply_output(scene: Any) -> None:
     if hasattr(render, "save_output"):
         render.save_output = True
     render.image_settings.use_preview = False
+    if not render.use_stamp:
+        # Where a worker keeps the scene is nobody's business.
+        render.use_stamp_filename = False
 
 
 def require_camera(scene: Any) -> None:

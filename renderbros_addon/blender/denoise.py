@@ -27,11 +27,8 @@ from .replay import AssembledFrame
 from .versions import can_denoise, literal_path, new_compositor, set_denoise_node, set_format
 
 _LAYER = "Noisy"
-_INPUTS = {
-    "RGB": (),
-    "RGB_ALBEDO": (("Denoising Albedo", "RGB"),),
-    "RGB_ALBEDO_NORMAL": (("Denoising Albedo", "RGB"), ("Denoising Normal", "XYZ")),
-}
+DENOISING_PASSES = (("Denoising Albedo", "RGB"), ("Denoising Normal", "XYZ"))
+_INPUTS = {"RGB": (), "RGB_ALBEDO": DENOISING_PASSES[:1], "RGB_ALBEDO_NORMAL": DENOISING_PASSES}
 """Passes beside Combined that the denoiser is given, by Cycles' names for the choice."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.base import checked_name
-from .outputs import views_of
+from .outputs import suffixes, with_suffix
 
 
 def frame_name(scene: Any) -> tuple[str, bool]:
@@ -18,8 +18,7 @@ def frame_name(scene: Any) -> tuple[str, bool]:
     Frame 1 and frame -1 differ by the minus sign that Blender puts before the digits; frames 1 and 2 by the last
     digit: so the digits are found whatever the name looks like. Of a stereo frame it is the first view's name.
     """
-    view = next((view.name for view in views_of(scene)), "")
-    one, two, minus = (_base_name(scene.render.frame_path(frame=frame, view=view)) for frame in (1, 2, -1))
+    one, two, minus = (_base_name(scene.render.frame_path(frame=frame)) for frame in (1, 2, -1))
     start = next((i for i, (a, b) in enumerate(zip(one, minus, strict=False)) if a != b), len(one))
     end = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
     if end is None or start > end or len(minus) != len(one) + 1:
@@ -27,6 +26,7 @@ def frame_name(scene: Any) -> tuple[str, bool]:
         name = f"{stem}####{dot}{suffix}" if dot else f"{one}####"
     else:
         name = one[:start] + "#" * (end + 1 - start) + one[end + 1 :]
+    name = with_suffix(scene, name, suffixes(scene, scene.render.image_settings)[0])
     try:
         return checked_name(name), False
     except ValueError:

@@ -22,21 +22,25 @@ from .configure import (
     require_camera,
     settings_kept,
 )
-from .denoise import denoised_layers
+from .denoise import DENOISING_PASSES, denoised_layers
 from .frame_names import frame_name
 from .movie import playback
 from .open import blocked_script, open_blend
-from .outputs import extras_of
+from .outputs import extras_of, views_of
 from .regions import canvas_of
 from .versions import (
     MOVIE_FORMATS,
     can_denoise,
+    cycles_passes,
     denoise_node_has_quality,
     file_version,
     running_series,
     sequencer_strips,
     volumes_need_whole_frame,
 )
+
+LONGEST_CHANNEL = 63
+"""Bytes of a channel's whole name in a multilayer file that Blender writes (``EXR_TOT_MAXNAME`` in its sources)."""
 
 
 def inspect(request: InspectRequest) -> Inspection:
@@ -130,6 +134,8 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
     cycles = scene.cycles
     if denoised_layers(scene):
         yield from _denoising_reasons(scene)
+    if longest := _name_too_long(scene):
+        yield f"The names of view layer, pass and view are too long together for tiles to keep them apart: {longest}."
     if cycles.time_limit > 0:
         yield "Sampling has a time limit, so how many samples a part of the frame gets depends on the machine."
     if cycles.use_adaptive_sampling and any(layer.cycles.pass_debug_sample_count for layer in scene.view_layers):
@@ -138,6 +144,20 @@ def _cycles_reasons(scene: Any) -> Iterator[str]:
         yield "The scene has volumes, which Cycles samples by their neighbourhood unless Volumes > Biased is on."
     if cycles.use_guiding:
         yield "Path guiding is on: it learns from the pixels it renders, so a part of the frame comes out differently."
+
+
+def _name_too_long(scene: Any) -> str | None:
+    """A channel that Blender would cut short in a multilayer file, if there is one."""
+    views = [f".{view.name}" for view in views_of(scene)] or [""]
+    denoised = [layer.name for layer in denoised_layers(scene)]
+    for layer in scene.view_layers:
+        passes = cycles_passes(scene, layer) if layer.use else []
+        passes += DENOISING_PASSES if layer.name in denoised else []
+        for name, letters in passes:
+            channel = f"{layer.name}.{name}{max(views, key=len)}.{letters[:1]}"
+            if len(channel.encode()) > LONGEST_CHANNEL:
+                return channel
+    return None
 
 
 def _denoising_reasons(scene: Any) -> Iterator[str]:

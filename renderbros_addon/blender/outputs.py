@@ -54,7 +54,7 @@ def views_of(scene: Any) -> list[Any]:
     return [view for view in views if view.use]
 
 
-def _suffixes(scene: Any, image_settings: Any) -> list[str]:
+def suffixes(scene: Any, image_settings: Any) -> list[str]:
     """What the names of the files of one picture end in: a suffix for each view, where each has a file of its own."""
     own = views_of(scene) if image_settings.views_format == "INDIVIDUAL" else []
     return [_safe_suffix(view) for view in own] or [""]
@@ -79,7 +79,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
             extension = _EXTENSIONS.get(slot.format.file_format)
             if extension is None:
                 continue  # no image: nothing of it is brought
-            for suffix in _suffixes(scene, slot.format):
+            for suffix in suffixes(scene, slot.format):
                 name = _template([*folder, *_parts(slot.name)], f"{suffix}{extension}")
                 name = _unlike(taken, name, _safe(node.name) or "output")
                 taken.add(name.casefold())
@@ -87,12 +87,19 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
     return found[:MAX_EXTRAS]
 
 
-def _other_views(scene: Any, picture_template: str) -> Iterator[Extra]:
-    suffixes = _suffixes(scene, scene.render.image_settings)
+def with_suffix(scene: Any, name: str, suffix: str) -> str:
+    """``name`` of a picture of ``scene`` with a view's suffix where Blender puts it: before the format's extension."""
     extension = scene.render.file_extension
-    for suffix in suffixes[1:]:
-        stem = picture_template.removesuffix(extension).removesuffix(suffixes[0])
-        yield Extra(f"{PICTURE}{suffix}{extension}", f"{stem}{suffix}{extension}")
+    return f"{name.removesuffix(extension)}{suffix}{extension if name.endswith(extension) else ''}"
+
+
+def _other_views(scene: Any, picture_template: str) -> Iterator[Extra]:
+    first, *others = suffixes(scene, scene.render.image_settings)
+    extension = scene.render.file_extension
+    stem = picture_template.removesuffix(extension).removesuffix(first)
+    ending = extension if picture_template.endswith(extension) else ""
+    for suffix in others:
+        yield Extra(f"{PICTURE}{suffix}{extension}", f"{stem}{suffix}{ending}")
 
 
 def _file_outputs(scene: Any) -> list[Any]:
@@ -122,7 +129,7 @@ def writing_to(scene: Any, folder: Path) -> Iterator[None]:
 
 def written_picture(scene: Any, folder: Path) -> Path:
     """Where the picture of ``scene`` was written; of a stereo frame's files the first view's."""
-    suffix = _suffixes(scene, scene.render.image_settings)[0]
+    suffix = suffixes(scene, scene.render.image_settings)[0]
     return folder / f"{PICTURE}{suffix}{scene.render.file_extension}"
 
 

@@ -49,13 +49,24 @@ class AssembledFrame:
         of them is not there.
         """
         names = [[f"{layer}.{name}.{letter}" for letter in letters] for name, letters in passes]
-        try:
+        with _told():
             channels = read_window(self.path, [name for group in names for name in group], self.window)
-        except ImageError as error:
-            raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be used: {error}") from error
         last = {name: i for i, group in enumerate(names) for name in group}
         for i, group in enumerate(names):
             yield np.stack([channels[name] if last[name] > i else channels.pop(name) for name in group], axis=-1)
+
+    def metadata(self) -> dict[str, str]:
+        """What Cycles told of itself in the frame. CannotServe (``bad_output``)."""
+        with _told():
+            return header_texts(self.path, _METADATA)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except ImageError as error:
+        raise worker_fault(FailureCode.BAD_OUTPUT, f"The assembled frame can't be used: {error}") from error
 
 
 @contextmanager
@@ -99,12 +110,12 @@ def _hand_out(engine: Any, layer: str, frame: AssembledFrame) -> None:
             f"The assembled frame has {frame.window.width}×{frame.window.height} pixels where the scene has "
             f"{size[0]}×{size[1]}.",
         )
+    for name, value in frame.metadata().items():
+        whole.stamp_data_add_field(name, value)
     for view in [view.name for view in whole.views]:
         result = engine.begin_result(0, 0, *size, layer=layer, view=view)
         try:
             _fill(result.layers[0], view, frame)
-            for name, value in header_texts(frame.path, _METADATA).items():
-                result.stamp_data_add_field(name, value)
         finally:
             engine.end_result(result)
 

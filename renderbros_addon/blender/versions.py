@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,6 +133,12 @@ def set_denoise_node(node: Any, *, prefilter: str, quality: str) -> None:
 def cycles_engine() -> Any:
     """The class through which Blender calls Cycles."""
     return next(engine for engine in _registered_engines(bpy.types.RenderEngine) if engine.bl_idname == "CYCLES")
+
+
+def cycles_passes(scene: Any, layer: Any) -> list[tuple[str, str]]:
+    """Names of the passes that Cycles renders of a view layer, each with the letters of its channels."""
+    listing = importlib.import_module(f"{cycles_engine().__module__}.engine")
+    return [(name, letters) for name, letters, _ in listing.list_render_passes(scene, layer)]
 
 
 @dataclass(frozen=True)

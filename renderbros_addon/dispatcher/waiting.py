@@ -36,7 +36,10 @@ def why_waiting(conn: Connection, job: AnyRow, counts: Mapping[TaskStatus, int],
         return lacking
     fitting = scheduler.unblocked_fitting(job, online, scheduler.blocked_pairs(conn, [job.id]))
     if not fitting:
-        return "every worker online that fits failed this job too often"
+        last = jobs.last_failure(conn, job.id)
+        return "every worker online that fits failed this job too often" + (
+            f", the last with: {last[1]}" if last else ""
+        )
     soonest = conn.execute(
         select(func.min(func.coalesce(type_coerce(tasks_table.c.not_before, Double), 0.0))).where(
             tasks_table.c.job_id == job.id, tasks_table.c.status == TaskStatus.QUEUED

@@ -78,6 +78,11 @@ def caught_shadow(scene: Any) -> None:
     scene.objects["Floor"].is_shadow_catcher = True
 
 
+def long_names(scene: Any) -> None:
+    denoising(scene)
+    scene.view_layers[0].name = "Sequence_0420_Shot_0070_Foreground_Characters_v012"
+
+
 def stereo(scene: Any) -> None:
     scene.render.use_multiview = True
 
@@ -118,6 +123,7 @@ def workbench(scene: Any) -> None:
         (other_scene, "Sky"),
         (drawn, "Grease Pencil"),
         (caught_shadow, "Shadow catchers"),
+        (long_names, "too long"),
         (sequence, "sequencer"),
         (stamp, "Burn Into Image"),
         (freestyle, "Freestyle"),

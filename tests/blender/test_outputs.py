@@ -15,6 +15,7 @@ from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
 from renderbros_addon.blender.versions import set_format
+from renderbros_addon.protocol.frames import frame_file_name
 
 
 def file_output_node(scene: Any, folder: str, names: list[str], *, kind: str = "OPEN_EXR") -> Any:
@@ -120,6 +121,20 @@ def test_a_file_output_that_is_off_writes_nothing(studio: Any, change: Callable[
     done = render(studio.request(linear=False), ProgressBoard())
     assert done.extras == ()
     assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
+
+
+def test_stereo_files_are_named_as_blender_names_them(studio: Any) -> None:
+    def dotted(scene: Any) -> None:
+        stereo("INDIVIDUAL", "WEBP")(scene)
+        scene.render.filepath = "//st."
+
+    studio.take(dotted)
+    bpy.context.scene.frame_set(2)
+    bpy.context.scene.render.filepath = f"{studio.folder}/own/st."
+    bpy.context.scene.frame_start = bpy.context.scene.frame_end = 2
+    bpy.ops.render.render(animation=True)
+    names = [studio.inspection.frame_name, *studio.inspection.extras]
+    assert {frame_file_name(name, 2) for name in names} == {path.name for path in (studio.folder / "own").iterdir()}
 
 
 def stereo(views_format: str, file_format: str) -> Callable[[Any], None]:

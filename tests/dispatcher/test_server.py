@@ -134,7 +134,7 @@ def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as url, DispatcherClient(url) as client:
         worker = Worker(url, tmp_path)
-        job_id = submit(client, job_spec(frames=tuple(range(6))), tmp_path)
+        job_id = submit(client, job_spec(frames=tuple(range(8))), tmp_path)
         for lease in worker.lease(2):
             worker.deliver(lease)
         held = worker.lease(2)

@@ -82,6 +82,8 @@ class Farm:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            # What a dead worker held comes back in a fraction of the usual minute.
+            env=os.environ | {"RENDERBROS_LEASE_SECONDS": "15"},
         )
         assert self.dispatcher.stdout is not None
         line = self.dispatcher.stdout.readline()

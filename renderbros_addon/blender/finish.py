@@ -78,7 +78,9 @@ def _stand_in(scene: Any, frame: int) -> Iterator[Any]:
             stand_in.collection.children.unlink(part)
         for thing in list(stand_in.collection.objects):
             stand_in.collection.objects.unlink(thing)
-        stand_in.frame_current = frame
+        # Blender's render operator takes the frame from the active scene, whichever scene it is told to render.
+        undo.callback(setattr, scene, "frame_float", scene.frame_float)
+        scene.frame_float = stand_in.frame_float = frame
         stand_in.render.use_persistent_data = False
         # Since 5.0 the compositor is shared by both, and its nodes name the scene whose passes they show.
         for node in list(nodes_in_use(stand_in)):

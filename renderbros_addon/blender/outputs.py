@@ -20,7 +20,9 @@ from ..protocol.base import checked_name
 from ..protocol.frames import frame_file_name
 from ..protocol.jobs import MAX_EXTRAS
 from ..protocol.renderer import RenderedExtra
+from ..protocol.states import FailureCode
 from .compositing import every_file_output, nodes_in_use
+from .failures import worker_fault
 from .versions import file_output_folder, file_output_slots, redirect_file_output
 
 PICTURE = "frame"
@@ -134,12 +136,20 @@ def written_picture(scene: Any, folder: Path) -> Path:
 
 
 def written_extras(extras: list[Extra], folder: Path, frame: int) -> tuple[RenderedExtra, ...]:
-    """Those of ``extras`` that were written for ``frame``: a slot that nothing is linked to comes to no file."""
+    """Those of ``extras`` that were written for ``frame``: a slot that nothing is linked to comes to no file.
+
+    CannotServe (``bad_output``) if there are others: then something is amiss, and files would be lost without a word.
+    """
     found = []
     for extra in extras:
         path = folder / (frame_file_name(extra.written, frame) if "#" in extra.written else extra.written)
         if path.is_file():
             found.append(RenderedExtra(name=frame_file_name(extra.name, frame), path=str(path)))
+    expected = {Path(extra.path) for extra in found}
+    for path in (folder / _EXTRAS).rglob("*"):
+        if path.is_file() and path not in expected:
+            name = path.relative_to(folder)
+            raise worker_fault(FailureCode.BAD_OUTPUT, f"A File Output node wrote {name}, which was not expected.")
     return tuple(found)
 
 

@@ -254,6 +254,8 @@ def test_what_comes_after_sampling_equals_blenders_own(
     studio.take(written_as(file_format, depth, "RGBA", change))
     assert studio.inspection.whole_because == ()
     assembled = studio.tiled("3x2", frame=3)
+    # Another frame was rendered in between.
+    bpy.context.scene.frame_set(1)
     done = studio.finished(assembled, frame=3)
     open_blend(studio.blend)
     own = studio.render(linear=False, frame=3)

@@ -59,7 +59,9 @@ def test_file_outputs_come_with_the_frame_tiled_or_whole(studio: Any) -> None:
         "layers/all####.exr",
     }
     before = sorted(path for path in studio.folder.rglob("*"))
-    done = studio.finished(studio.tiled())
+    assembled = studio.tiled()
+    studio.render(frame=4)
+    done = studio.finished(assembled)
     whole = render(studio.request(linear=False), ProgressBoard())
     names = {extra.name for extra in done.extras}
     assert names == {

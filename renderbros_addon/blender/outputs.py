@@ -22,7 +22,7 @@ from ..protocol.jobs import MAX_EXTRAS
 from ..protocol.renderer import RenderedExtra
 from ..protocol.states import FailureCode
 from .compositing import every_file_output, nodes_in_use
-from .failures import worker_fault
+from .failures import scene_fault, worker_fault
 from .versions import file_output_folder, file_output_slots, redirect_file_output
 
 PICTURE = "frame"
@@ -70,7 +70,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
     """What a frame of ``scene`` may come to beside its picture, whose name is ``picture_template``.
 
     A File Output node's file goes below the picture's folder as it does in the scene, or else into a folder named like
-    the last one of its path.
+    the last one of its path. CannotServe (``unknown_format``, ``bad_setting``) for what can't be brought back.
     """
     found = list(_other_views(scene, picture_template))
     taken = {picture_template.casefold(), *(extra.name.casefold() for extra in found)}
@@ -80,13 +80,23 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
         for i, slot in enumerate(file_output_slots(node)):
             extension = _EXTENSIONS.get(slot.format.file_format)
             if extension is None:
-                continue  # no image: nothing of it is brought
+                raise scene_fault(
+                    FailureCode.UNKNOWN_FORMAT,
+                    f'The File Output node "{node.name}" writes {slot.format.file_format}, which the farm does not '
+                    "bring back: choose another format, or mute the node.",
+                )
             for suffix in suffixes(scene, slot.format):
                 name = _template([*folder, *_parts(slot.name)], f"{suffix}{extension}")
                 name = _unlike(taken, name, _safe(node.name) or "output")
                 taken.add(name.casefold())
                 found.append(Extra(f"{_EXTRAS}/{number}/slot{i}_####{suffix}{extension}", name))
-    return found[:MAX_EXTRAS]
+    if len(found) > MAX_EXTRAS:
+        raise scene_fault(
+            FailureCode.BAD_SETTING,
+            f"The compositor writes {len(found)} files for each frame, and a job may have {MAX_EXTRAS}: mute some of "
+            "its File Output nodes, or write several passes into one multilayer file.",
+        )
+    return found
 
 
 def with_suffix(scene: Any, name: str, suffix: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ def cycles_engine() -> Any:
 
 def cycles_passes(scene: Any, layer: Any) -> list[tuple[str, str]]:
     """Names of the passes that Cycles renders of a view layer, each with the letters of its channels."""
-    listing = importlib.import_module(f"{cycles_engine().__module__}.engine")
+    listing = sys.modules[f"{cycles_engine().__module__}.engine"]
     return [(name, letters) for name, letters, _ in listing.list_render_passes(scene, layer)]
 
 

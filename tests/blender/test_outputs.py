@@ -11,6 +11,7 @@ import pytest
 from blender_images import assert_same_pixels, channels_of
 from scene_features import all_passes, compositing, denoised, ends
 
+from renderbros_addon.blender.failures import CannotServe
 from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
@@ -103,6 +104,15 @@ def test_a_file_output_can_write_nowhere_else(studio: Any, tmp_path: Path) -> No
 def ends_tree() -> Any:
     scene = bpy.context.scene
     return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+
+
+def test_too_many_files_are_refused_at_once(studio: Any) -> None:
+    def many(scene: Any) -> None:
+        compositing(scene)
+        file_output_node(scene, "//passes", [f"slot{i}_" for i in range(201)])
+
+    with pytest.raises(CannotServe, match="201 files"):
+        studio.take(many)
 
 
 def muted(scene: Any) -> None:

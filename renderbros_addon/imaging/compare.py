@@ -15,7 +15,7 @@ from .channels import Picture, picture_of
 from .decode import BAND_BYTES, DTYPES, Image, ImageFile, Part, Pixels
 from .errors import ImageError
 from .heatmap import Heatmap
-from .judge import DEFAULT_TOLERANCE, calibrated, judge
+from .judge import DEFAULT_TOLERANCE, LOSSY_TOLERANCE, calibrated, judge
 from .measures import BLOCK, PassMeter
 from .phash import Grey, grey_rows, phash
 from .phash_grid import grid_distances, phash_grid
@@ -45,14 +45,15 @@ def compare_files(
     """Compare two files, band by band: memory holds a band of each and two bytes a pixel (with ``heatmap`` five).
 
     ``region`` is in pixels of ``actual``; ``expected`` is the crop at that region, or of the same size as ``actual``.
-    None compares the whole of both. ``honest`` is another honest render of what ``expected`` shows, by another class:
-    how they differ sets the tolerance. ``heatmap`` names a PNG to be written, whole or not at all.
+    None compares the whole of both. ``honest`` is another honest render of what ``expected`` shows, of its size, by
+    another class: how they differ sets the tolerance. ``heatmap`` names a PNG to be written, whole or not at all.
 
     ImageError if a file can't be read, or if there is nothing to compare: sizes that differ, pictures with other
     channels, or channels stored in other types.
     """
     if honest is not None:
-        tolerance = calibrated(compare_files(expected, honest).passes[0])
+        pair = compare_files(expected, honest)
+        tolerance = calibrated(pair.passes[0], pair.perceptual.whole)
     with ExitStack() as stack:
         sources = [_opened(stack, path, label) for path, label in ((expected, "EXPECTED"), (actual, "ACTUAL"))]
         drawn = None if heatmap is None else Heatmap()
@@ -141,6 +142,8 @@ def _compare(
     passes = list(_common_passes(expected, actual, picture))
     crop = (expected.width, expected.height) == (where.width, where.height)
     lossy = expected.lossy or actual.lossy
+    if lossy and tolerance == DEFAULT_TOLERANCE:
+        tolerance = LOSSY_TOLERANCE
     meters = [PassMeter(name, channels, where.width, where.height, lossy=lossy) for name, channels in passes]
     greys: list[Grey] = [np.empty((where.height, where.width), np.uint8) for _ in range(2)]
     colours = len(picture.colour)

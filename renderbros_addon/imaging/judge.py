@@ -20,6 +20,9 @@ more where there is noise; a darker shade of one small thing 13 %. Renders witho
 samples only at their edges: 2.4 % of all pixels and 15 to 23 % of the worst block, which is inconclusive, while another
 build differs in none. ``mean``: builds are off by 0.03 %, fewer samples by 0.4 %, 2 % less light by 1.2 to 2 % (in
 8-bit code values by 0.3 to 0.7 %)."""
+LOSSY_TOLERANCE = DEFAULT_TOLERANCE.model_copy(update={"block_few": 0.35, "block_many": 0.50})
+"""For JPEG and its like. Where builds differ by a last bit, the format makes it up to 31 % of a 16x16 block; of all
+pixels it stays at 0.6 %, while 60 of 64 samples are 14 to 42 % where there is noise, and 2 % less light 7 to 14 %."""
 EXACT = Tolerance(origin="exact", few=0, many=0, block_few=0, block_many=0, mean_few=0, mean_many=0)
 """For two renders by the same build on the same kind of device: they are equal to the last bit, or one is wrong."""
 
@@ -27,11 +30,7 @@ SEA = 0.99
 """Where so many pixels outside the crowded blocks are bit-equal, both images come from one class or show a scene that
 needs no rounding; a crowd of differences in that sea is then no other build's noise."""
 
-OTHER_PICTURE = 22
-"""Bits of 64 from which two whole pictures are another picture, whatever their noise: an eighth of the samples gives up
-to 8, another build up to 2, a missing object 6 to 20, a blank frame about 32."""
-
-_AID = re.compile(r"(^|\.)Denoising [^.]+$")
+_AID = re.compile(r"(^|\.)Denoising [^.]+(\.[^.]+)?$")
 # The denoiser's inputs are made anew in every series: between 4.5 and 5.2 they differ in up to 88 % of the pixels while
 # the picture is the same. Depth, normals and Cryptomatte do not differ.
 
@@ -43,8 +42,10 @@ _USELESS = 0.25
 Finding = tuple[Verdict, str]
 
 
-def calibrated(honest: PassMeasures) -> Tolerance:
+def calibrated(honest: PassMeasures, apart: int) -> Tolerance:
     """The tolerance for a scene of which two honest renders, of two classes, differ by ``honest``.
+
+    ``apart`` are the bits between the hashes of their whole pictures: of what is flat, noise alone decides the hash.
 
     Never stricter than the default. ``usable`` is False where they differ too much to tell honest from cheat; then only
     gross fraud is a mismatch, and everything else is settled by replicas within a class.
@@ -63,6 +64,7 @@ def calibrated(honest: PassMeasures) -> Tolerance:
         block_many=min(1.0, max(base.block_many, 2 * block)),
         mean_few=min(1.0, mean),
         mean_many=min(1.0, max(base.mean_many, 2 * mean)),
+        other_picture=min(65, base.other_picture + 2 * apart),
     )
 
 
@@ -85,7 +87,8 @@ def judge(passes: Sequence[PassMeasures], perceptual: PerceptualDistances, toler
 def _judge_picture(picture: PassMeasures, perceptual: PerceptualDistances, tolerance: Tolerance) -> Finding:
     if picture.bit_equal == 1:
         return "match", "every bit of the picture is the same"
-    if perceptual.whole >= OTHER_PICTURE:
+    # A step more or less in a few pixels of a flat picture turns its hash around.
+    if perceptual.whole >= tolerance.other_picture and picture.beyond_1 > DEFAULT_TOLERANCE.few:
         return "mismatch", f"it is another picture: their hashes are {perceptual.whole} of 64 bits apart"
     if tolerance.usable:
         return _judge_pass(picture, tolerance)

@@ -32,6 +32,9 @@ class Tolerance(Wire):
     mean_few: float = Field(ge=0, le=1)
     """How much a colour's mean may be off, either way."""
     mean_many: float = Field(ge=0, le=1)
+    other_picture: int = Field(default=22, ge=0, le=65)
+    """Bits of 64 from which the hashes of two pictures say that they show something else: an eighth of the samples
+    gives up to 8, another build up to 2, a missing object 6 to 20, a blank frame about 32. From 65 on, never."""
 
 
 class WorstBlock(Wire):

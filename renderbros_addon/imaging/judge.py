@@ -114,17 +114,20 @@ def _judge_pass(measured: PassMeasures, tolerance: Tolerance) -> Finding:
             f"{differing} of the pixels differ, which is far beyond what another build does "
             f"({_percent(tolerance.many)}): as with fewer samples, other settings or another frame{_shift(measured)}"
         )
-    off = _off(measured)
+    worst, off = measured.worst_block, _off(measured)
+    crowd = worst is not None and worst.fraction >= tolerance.block_many
+    where = f"{_percent(worst.fraction)} of the block at {worst.region} differ" if worst else ""
+    if crowd and measured.sea_equal >= SEA:
+        return "mismatch", (
+            f"{where}, while {_percent(measured.sea_equal)} of the pixels outside of such blocks are bit-equal: "
+            "as with tampering"
+        )
     if off >= tolerance.mean_many:
         return "mismatch", f"its mean is off by {_percent(off)}{_shift(measured)}"
-    worst = measured.worst_block
-    if worst is not None and worst.fraction >= tolerance.block_many:
-        where = f"{_percent(worst.fraction)} of the block at {worst.region} differ"
-        if measured.sea_equal >= SEA:
-            return "mismatch", f"{where}, while outside of such blocks {_percent(measured.sea_equal)} are bit-equal"
+    if crowd:
         return "inconclusive", f"{where}: tampering, or something that another build renders differently"
     if worst is not None and worst.fraction > tolerance.block_few:
-        return "inconclusive", f"{_percent(worst.fraction)} of the block at {worst.region} differ: too many to be sure"
+        return "inconclusive", f"{where}: too many to be sure"
     if measured.beyond_slight > tolerance.few:
         return "inconclusive", (
             f"{differing} of the pixels differ, more than the {_percent(tolerance.few)} that is usual between builds "

@@ -67,16 +67,20 @@ def _amounts(expected: Pixels, actual: Pixels, lossy: bool) -> tuple[Pixels, Pix
         scale = float(np.iinfo(expected.dtype).max)
         codes = np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max(axis=1) / scale
         return codes.astype(np.float32), codes > (SLIGHT_CODE_LOSSY if lossy else SLIGHT_CODE)
-    a, b = expected.astype(np.float64), actual.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    a, b = expected.astype(np.float32, copy=False), actual.astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(a - b)
         larger = np.maximum(np.abs(a), np.abs(b))
         # Infinite on both sides, or not a number on both, is the same; anything else that is not finite is not.
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         broken = ~same & ~np.isfinite(larger)
-        amounts = np.where(same, 0.0, np.where(broken, np.inf, difference / np.maximum(larger, 1.0)))
-        relative = np.where(same, 0.0, np.where(broken, np.inf, difference / np.maximum(larger, DARKEST)))
-    return amounts.max(axis=1).astype(np.float32), (relative > (SLIGHT_LOSSY if lossy else SLIGHT)).any(axis=1)
+        # At most 2, of values with opposite signs; the difference of the largest floats overflows.
+        amounts = np.minimum(difference / np.maximum(larger, np.float32(1)), np.float32(2))
+        bound = np.float32(SLIGHT_LOSSY if lossy else SLIGHT) * np.maximum(larger, np.float32(DARKEST))
+        slight = (difference > bound) & ~same
+    amounts[same] = 0
+    amounts[broken] = np.inf
+    return amounts.max(axis=1), (slight | broken).any(axis=1)
 
 
 class PassMeter:

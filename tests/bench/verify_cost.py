@@ -14,17 +14,16 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO as oiio
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "imaging"))
-
-from conftest import write_image
 
 from renderbros_addon.imaging.compare import compare_files
 from renderbros_addon.imaging.fingerprint import inspect_image
@@ -55,9 +54,15 @@ def variant(pixels: np.ndarray, kind: str) -> np.ndarray:
 
 def store(folder: Path, size: str, stored: str, kind: str, pixels: np.ndarray) -> Path:
     path = folder / f"{size}-{kind.replace(' ', '-')}-{stored}.{'png' if stored == 'uint8' else 'exr'}"
-    if stored == "uint8":
-        return write_image(path, [("RGBA", np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))], container="png")
-    return write_image(path, [("RGBA", pixels.astype(stored))], attributes={"compression": "zip"})
+    values = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8) if stored == "uint8" else pixels.astype(stored)
+    height, width, _ = values.shape
+    spec = oiio.ImageSpec(width, height, 4, {"float32": "float", "float16": "half"}.get(stored, stored))
+    spec.channelnames = ("R", "G", "B", "A")
+    spec.attribute("compression", "zip")
+    file = oiio.ImageOutput.create(str(path))
+    if not (file.open(str(path), spec) and file.write_image(np.ascontiguousarray(values)) and file.close()):
+        raise SystemExit(f"{path.name} can't be written: {file.geterror()}")
+    return path
 
 
 def milliseconds(work: Callable[[], object], rounds: int) -> float:
@@ -70,12 +75,20 @@ def milliseconds(work: Callable[[], object], rounds: int) -> float:
 
 
 def peak(pair: tuple[Path, Path]) -> int:
-    """MiB beyond what the process had before."""
-    import resource
+    """MiB beyond what the process had before; looked at every few milliseconds."""
+    process, done = psutil.Process(), threading.Event()
+    seen = [process.memory_info().rss]
 
-    before = psutil.Process().memory_info().rss
+    def watch() -> None:
+        while not done.wait(0.002):
+            seen.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     compare_files(*pair)
-    return int((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / (1 << 20))
+    done.set()
+    watcher.join()
+    return (max(seen) - seen[0]) >> 20
 
 
 def main() -> None:

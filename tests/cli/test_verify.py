@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,9 @@ def test_an_image_bomb_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     pillow.new("L", (8, 8)).save(tmp_path / "bomb.png")
     data = bytearray((tmp_path / "bomb.png").read_bytes())
     data[16:24] = (60000).to_bytes(4, "big") * 2
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(data)
     code, told = verify(capsys, tmp_path / "bomb.png", tmp_path / "bomb.png")
     assert code == 3
-    assert "60000x60000" in told["error"]
+    # By our limit, or by the library's own, which is newer.
+    assert "60000x60000" in told["error"] or "malicious header" in told["error"]

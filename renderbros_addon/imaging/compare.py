@@ -263,7 +263,7 @@ def _shown(colour: Pixels) -> Pixels:
 
 
 def _band_rows(row_bytes: int) -> int:
-    # Whole blocks, and where rows are short enough whole chunks of every compression (see ImageFile.bands): no more, since
-    # pixels that differ take many times their bytes while they are compared.
+    # Whole blocks, and where rows are short enough whole chunks of every compression (see ImageFile.bands): no more,
+    # since pixels that differ take many times their bytes while they are compared.
     step = min(256, max(BLOCK, BAND_BYTES // row_bytes))
     return step - step % BLOCK

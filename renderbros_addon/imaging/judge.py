@@ -37,7 +37,8 @@ _AID = re.compile(r"(^|\.)Denoising [^.]+(\.[^.]+)?$")
 _HONEST_TIMES = 3.0
 """How many times what two honest renders differ by an image may still pass: regions of a scene vary that much."""
 _USELESS = 0.25
-"""If honest renders differ in such a part of their pixels, a cheat's can't be told from theirs."""
+"""If honest renders differ in such a part of their pixels, a cheat's can't be told from theirs. Hair in fog differs in
+42 % between 4.5 and 5.2, with 60 of 64 samples in 85 %: without calibration both are a mismatch."""
 
 Finding = tuple[Verdict, str]
 

@@ -22,7 +22,8 @@ build differs in none. ``mean``: builds are off by 0.03 %, fewer samples by 0.4 
 8-bit code values by 0.3 to 0.7 %)."""
 LOSSY_TOLERANCE = DEFAULT_TOLERANCE.model_copy(update={"block_few": 0.35, "block_many": 0.50})
 """For JPEG and its like. Where builds differ by a last bit, the format makes it up to 31 % of a 16x16 block; of all
-pixels it stays at 0.6 %, while 60 of 64 samples are 14 to 42 % where there is noise, and 2 % less light 7 to 14 %."""
+pixels it stays at 0.6 %, while 60 of 64 samples are 14 to 42 % where there is noise, and 2 % less light 7 to 14 %.
+What such a format swallows passes: of flat emission, 48 of 64 samples and a colour that is 3 % darker."""
 EXACT = Tolerance(origin="exact", few=0, many=0, block_few=0, block_many=0, mean_few=0, mean_many=0)
 """For two renders by the same build on the same kind of device: they are equal to the last bit, or one is wrong."""
 

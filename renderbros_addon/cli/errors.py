@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+MISMATCH, INCONCLUSIVE, BAD_INPUT = 1, 2, 3
+"""Of ``verify`` alone, whose 0 is a match."""
 
 
 class CommandError(Exception):
@@ -23,6 +25,15 @@ class Interrupted(CommandError):
 
     def __init__(self, message: str = "interrupted", **detail: object) -> None:
         super().__init__(message, status="interrupted", **detail)
+
+
+class BadInput(CommandError):
+    """``verify`` can't give a verdict; its exit codes 1 and 2 are verdicts."""
+
+    exit_code = BAD_INPUT
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status="bad_input")
 
 
 class UsageError(CommandError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from .errors import INTERRUPTED, USAGE
+from .errors import BAD_INPUT, INTERRUPTED, USAGE
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def _hidden(words: list[str]) -> int:
 def _typed(words: list[str]) -> int:
     import typer
 
-    from . import health, job_commands, render_commands, serve_commands, worker_commands
+    from . import health, job_commands, render_commands, serve_commands, verify_command, worker_commands
     from .output import Output
 
     app = typer.Typer(
@@ -58,14 +58,17 @@ def _typed(words: list[str]) -> int:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (render_commands, serve_commands, job_commands, worker_commands, health):
+    for commands in (render_commands, serve_commands, job_commands, worker_commands, verify_command, health):
         commands.register(app)
     try:
         app(args=words, prog_name="renderbros")
     except SystemExit as leaving:
-        if leaving.code == USAGE and "--json" in words and not Output.said:
+        if leaving.code != USAGE or Output.said:
+            raise
+        if "--json" in words:
             # The parser has told the person; the program gets its object all the same.
             refused = {"status": "usage_error", "error": "the command line is wrong; standard error says where"}
             Output(as_json=True, verbose=False).result(refused)
-        raise
+        # Of verify, 2 is a verdict.
+        raise SystemExit(BAD_INPUT if words[0] == "verify" else USAGE) from None
     return 0

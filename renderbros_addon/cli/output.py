@@ -16,7 +16,7 @@ class Output:
     """Where a command's words go. With ``as_json``, standard output carries one JSON object and nothing else."""
 
     said = False
-    """Whether this process has printed its object."""
+    """Whether this process has printed its result."""
 
     def __init__(self, *, as_json: bool, verbose: bool) -> None:
         self.as_json = as_json
@@ -36,10 +36,10 @@ class Output:
 
     def result(self, obj: Mapping[str, Any], shown: RenderableType | None = None) -> None:
         """Print what the command came to: ``obj``, which has a ``status``, for programs or ``shown`` for people."""
+        Output.said = True
         if self.as_json:
             sys.stdout.write(json.dumps(obj, ensure_ascii=False, default=str) + "\n")
             sys.stdout.flush()
-            Output.said = True
         elif isinstance(shown, str):
             self._results.print(shown, markup=False, soft_wrap=True)
         elif shown is not None:

@@ -14,8 +14,10 @@ import psutil
 
 from ..protocol.regions import Region
 from .assembly import assemble
+from .compare import compare_files
 from .errors import ImageError
 from .fingerprint import inspect_image
+from .judge import DEFAULT_TOLERANCE, EXACT
 
 
 def serve(mark: str) -> int:
@@ -59,6 +61,16 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             out = Path(request["out"])
             assemble(tiles, request["width"], request["height"], out)
             return {"output": inspect_image(out).model_dump(mode="json")}
+        case "compare":
+            found = compare_files(
+                Path(request["expected"]),
+                Path(request["actual"]),
+                request["region"] and Region.model_validate(request["region"]),
+                honest=request["honest"] and Path(request["honest"]),
+                tolerance=EXACT if request["exact"] else DEFAULT_TOLERANCE,
+                heatmap=request["heatmap"] and Path(request["heatmap"]),
+            )
+            return {"output": found.model_dump(mode="json")}
     raise ValueError(f"no such request: {request['op']}")
 
 

@@ -23,6 +23,7 @@ import psutil
 
 from ..protocol.regions import Region
 from ..protocol.results import Output
+from ..protocol.verdicts import Comparison
 from .errors import CheckerFailed, ImageError
 
 _log = logging.getLogger("renderbros.imaging")
@@ -47,7 +48,7 @@ class _Lost(Exception):
 
 
 class ImageChecker:
-    """Inspects and assembles images in a child process, one request at a time, from any thread.
+    """Inspects, assembles and compares images in a child process, one request at a time, from any thread.
 
     The child starts with the first request, and again after it died, took too long or too much memory. CheckerFailed if
     it does not start.
@@ -72,18 +73,39 @@ class ImageChecker:
         """
         told = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": None if finite else False}
         limits = {name: value for name, value in told.items() if value is not None}
-        return self._ask({"op": "inspect", "path": str(path.resolve()), "limits": limits}, path.name, [path])
+        request = {"op": "inspect", "path": str(path.resolve()), "limits": limits}
+        return Output.model_validate(self._ask(request, path.name, [path]))
 
     def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
         """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
         listed = [[region.model_dump(), str(path.resolve())] for region, path in tiles]
         request = {"op": "assemble", "tiles": listed, "width": width, "height": height, "out": str(out.resolve())}
         try:
-            return self._ask(request, out.name, [path for _, path in tiles])
+            return Output.model_validate(self._ask(request, out.name, [path for _, path in tiles]))
         except ImageError:
-            # A killed child can't remove its temporary file.
-            for left in out.resolve().parent.glob(f".{_escaped(out.name[:100])}.*.part"):
-                left.unlink(missing_ok=True)
+            _remove_unfinished(out)
+            raise
+
+    def compare(
+        self,
+        expected: Path,
+        actual: Path,
+        region: Region | None = None,
+        *,
+        exact: bool = False,
+        honest: Path | None = None,
+        heatmap: Path | None = None,
+    ) -> Comparison:
+        """:func:`~.compare.compare_files` in the child; ``exact`` is for its tolerance of that name."""
+        files = {"expected": expected, "actual": actual, "honest": honest, "heatmap": heatmap}
+        named = {name: path and str(path.resolve()) for name, path in files.items()}
+        request = {"op": "compare", "region": region and region.model_dump(), "exact": exact, **named}
+        sources = [path for path in (expected, actual, honest) if path]
+        try:
+            return Comparison.model_validate(self._ask(request, actual.name, sources))
+        except ImageError:
+            if heatmap is not None:
+                _remove_unfinished(heatmap)
             raise
 
     def close(self) -> None:
@@ -99,7 +121,7 @@ class ImageChecker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], name: str, sources: Sequence[Path]) -> Output:
+    def _ask(self, request: dict[str, Any], name: str, sources: Sequence[Path]) -> Any:
         # By the bytes there are to read, so that a small file that unpacks to a huge one gets no more.
         seconds = self._timeout + sum(_size(path) for path in sources) / _SLOWEST
         with self._lock:
@@ -114,7 +136,7 @@ class ImageChecker:
                     raise ImageError(f"{name}: the image checker died twice over it: {again}") from again
         if "error" in answer:
             raise ImageError(answer["error"])
-        return Output.model_validate(answer["output"])
+        return answer["output"]
 
     def _ask_once(self, request: dict[str, Any], name: str, seconds: float) -> dict[str, Any]:
         if self._child is None or not self._child.alive:
@@ -263,6 +285,12 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # The child will say what is wrong with it.
+
+
+def _remove_unfinished(out: Path) -> None:
+    # A killed child can't remove its temporary file.
+    for left in out.resolve().parent.glob(f".{_escaped(out.name[:100])}.*.part"):
+        left.unlink(missing_ok=True)
 
 
 def _escaped(name: str) -> str:

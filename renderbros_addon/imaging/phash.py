@@ -57,11 +57,15 @@ def grey_rows(colour: npt.NDArray[Any]) -> Grey:
 def phash(grey: Grey) -> imagehash.ImageHash:
     """The pHash of a grey picture of shape (height, width): an ``imagehash.ImageHash`` of 8 by 8 bits."""
     small = pillow.fromarray(grey).resize((_PICTURE_SIDE, _PICTURE_SIDE), pillow.Resampling.LANCZOS)
-    cosines = _cosines()
-    low = cosines @ np.asarray(small, np.float64) @ cosines.T
-    # Rounded, so that terms which are zero but for the order of additions fall on one side of the median everywhere.
-    low = np.round(low, 6)
+    low = low_frequencies(np.asarray(small, np.float64))
     return imagehash.ImageHash(low > np.median(low))
+
+
+def low_frequencies(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The 8 by 8 lowest terms of the DCT of squares of 32 by 32: shape (..., 32, 32) becomes (..., 8, 8)."""
+    cosines = _cosines()
+    # Rounded, so that terms which are zero but for the order of additions fall on one side of the median everywhere.
+    return np.round(cosines @ cells @ cosines.T, 6)
 
 
 @cache

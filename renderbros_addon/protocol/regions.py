@@ -31,6 +31,17 @@ class Region(Wire):
         """The whole of a frame of ``width`` by ``height`` pixels."""
         return cls(x0=0, y0=0, x1=width, y1=height)
 
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """Read ``X0,Y0,X1,Y1``, such as ``0,0,64,48``; ValueError says what is wrong."""
+        numbers = text.split(",")
+        if len(numbers) != 4 or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
+            raise ValueError(f"a region is written X0,Y0,X1,Y1, such as 0,0,64,48, not {text!r}")
+        x0, y0, x1, y1 = map(int, numbers)
+        if x1 <= x0 or y1 <= y0 or max(x1, y1) > MAX_SIDE:
+            raise ValueError(f"no frame has the region {text!r}: X0 is less than X1, Y0 less than Y1")
+        return cls(x0=x0, y0=y0, x1=x1, y1=y1)
+
     @property
     def width(self) -> int:
         return self.x1 - self.x0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,7 +14,7 @@ import bpy
 
 from ..protocol.renderer import MissingFile
 from .caches import cache_references
-from .file_sets import OneFile, WithOthers
+from .file_sets import OneFile, WithOthers, is_plain_suffix
 from .import_nodes import COMPUTED, computed_imports, import_references
 from .references import Need, Reference, block_references, library_references, lost_blocks
 from .scene_paths import as_spelled, blenders_own, inside_root
@@ -32,6 +33,7 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
     the scene had.
     """
     _drop_copies()
+    _keep_views_inside()
     missing = _confine_libraries(root, source_root)
     for reference in [*block_references(), *cache_references(), *import_references()]:
         if not reference.path:
@@ -48,6 +50,14 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
         missing.append(MissingFile(path=COMPUTED, user=node.user))
     missing += [MissingFile(path=path, user=user) for user, path in lost_blocks()]
     return missing
+
+
+def _keep_views_inside() -> None:
+    """Blender makes the paths of a stereo image's files with these, whatever is in them."""
+    for scene in bpy.data.scenes:
+        for view in scene.render.views:
+            if not is_plain_suffix(view.file_suffix):
+                view.file_suffix = re.sub(r"[/\\]", "_", view.file_suffix)
 
 
 def _confine_libraries(root: Path, source_root: str | None) -> list[MissingFile]:

@@ -102,6 +102,11 @@ def _split_number(path: Path) -> tuple[str, str, str] | None:
     return (match[1], match[2], match[3] + path.suffix) if match else None
 
 
+def is_plain_suffix(suffix: str) -> bool:
+    """A view's suffix that stays inside of a file's name."""
+    return not re.search(r"[/\\\x00]", suffix)
+
+
 @dataclass(frozen=True)
 class Views:
     """A file for each view of a stereoscopic scene, where the path names one of them: ``wall_L.png``."""
@@ -121,7 +126,8 @@ class Views:
         if own is None:
             return [named]
         stem = named.stem.removesuffix(own)
-        others = (named.with_name(f"{stem}{suffix}{named.suffix}") for suffix in sorted(self.suffixes))
+        plain = sorted(filter(is_plain_suffix, self.suffixes))
+        others = (named.with_name(f"{stem}{suffix}{named.suffix}") for suffix in plain)
         return list(dict.fromkeys([named, *others]))
 
 

@@ -6,6 +6,7 @@ folder of ours, and from there they get the names that the scene meant, as far a
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import bpy
 
 from ..protocol.base import checked_name
 from ..protocol.frames import frame_file_name
-from ..protocol.jobs import MAX_EXTRAS
+from ..protocol.jobs import MAX_EXTRAS, name_key
 from ..protocol.renderer import RenderedExtra
 from ..protocol.states import FailureCode
 from .compositing import every_file_output, nodes_in_use
@@ -35,6 +36,15 @@ _EXTENSIONS = {
     "HDR": ".hdr", "TIFF": ".tif", "WEBP": ".webp",
 }  # fmt: skip
 """What Blender appends to a name, by its names for formats (``BKE_image_path_ext_from_imformat`` in its sources)."""
+
+
+_ENDINGS = tuple(_EXTENSIONS.values())
+
+_LONGEST_PART = 100
+"""Bytes that are kept of a folder's or a file's name."""
+
+_MOST_FOLDERS = 8
+"""Folders that are kept of a path, the last ones."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
     the last one of its path. CannotServe (``unknown_format``, ``bad_setting``) for what can't be brought back.
     """
     found = list(_other_views(scene, picture_template))
-    taken = {picture_template.casefold(), *(extra.name.casefold() for extra in found)}
+    taken = {name_key(picture_template), *(name_key(extra.name) for extra in found)}
     home = Path(bpy.path.abspath(scene.render.filepath)).parent
     for number, node in enumerate(_file_outputs(scene)):
         folder = _folder_name(file_output_folder(node), home)
@@ -88,7 +98,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
             for suffix in suffixes(scene, slot.format):
                 name = _template([*folder, *_parts(slot.name)], f"{suffix}{extension}")
                 name = _unlike(taken, name, _safe(node.name) or "output")
-                taken.add(name.casefold())
+                taken.add(name_key(name))
                 found.append(Extra(f"{_EXTRAS}/{number}/slot{i}_####{suffix}{extension}", name))
     if len(found) > MAX_EXTRAS:
         raise scene_fault(
@@ -181,6 +191,7 @@ def _parts(name: str) -> list[str]:
 def _template(parts: list[str], ending: str) -> str:
     """A path template of ``parts``; Blender appends four digits to a name without a run of ``#``."""
     *folders, stem = parts
+    folders = [f"{part}_" if part.lower().endswith(_ENDINGS) else part for part in folders[-_MOST_FOLDERS:]]
     for extension in (ending, ending.rpartition(".")[1] + ending.rpartition(".")[2]):
         stem = stem.removesuffix(extension)
     if "#" not in stem:
@@ -191,15 +202,15 @@ def _template(parts: list[str], ending: str) -> str:
 def _unlike(taken: set[str], name: str, node: str) -> str:
     """``name``, or one like it that no other file of the frame has: in a folder named after the node, or numbered."""
     folder, slash, last = name.rpartition("/")
-    candidates = [name, f"{folder}{slash}{node}/{last}"]
-    candidates += [f"{folder}{slash}{node} {i}/{last}" for i in range(2, MAX_EXTRAS + 2)]
-    return next(candidate for candidate in candidates if candidate.casefold() not in taken)
+    numbered = (f"{folder}{slash}{node} {i}/{last}" for i in itertools.count(2))
+    candidates = itertools.chain([name, f"{folder}{slash}{node}/{last}"], numbered)
+    return next(candidate for candidate in candidates if name_key(candidate) not in taken)
 
 
 def _safe(part: str) -> str:
     """``part`` with what some platform refuses in a name replaced; may be empty."""
-    cleaned = "".join("_" if c in '/\\:*?"<>|{}' or unicodedata.category(c) == "Cc" else c for c in part)[:100]
-    cleaned = cleaned.rstrip(" .")
+    cleaned = "".join("_" if c in '/\\:*?"<>|{}' or unicodedata.category(c) == "Cc" else c for c in part)
+    cleaned = cleaned.encode(errors="replace")[:_LONGEST_PART].decode(errors="ignore").rstrip(" .")
     try:
         return checked_name(cleaned) if cleaned else ""
     except ValueError:

@@ -12,7 +12,7 @@ from typing import Any
 from ..client.http import DispatcherClient
 from ..protocol.jobs import FrameFile, FrameView
 from ..protocol.states import FrameStatus
-from .errors import UsageError
+from .errors import CommandError, UsageError
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,10 @@ class Fetcher:
                 if file.name in self.fetched:
                     continue
                 path = self.out.joinpath(*file.name.split("/"))
-                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise CommandError(f"{path.parent} can't be made: {error.strerror or error}") from error
                 if not _is(path, file):
                     self._client.download(file.output.sha256, file.output.size, path)
                 self.fetched[file.name] = FetchedFile(frame.frame, path, file, file is frame.files[0])

@@ -40,8 +40,8 @@ MAX_LINEAR_CHANNELS = 512
 MAX_PICTURE_CHANNELS = 16
 """Of every other format, with room for stereo and depth."""
 
-EXTRA_SCALE = 4
-"""How many times the frame's pixels a file beside it may have: a compositor may scale what it writes."""
+EXTRA_PIXELS = 1 << 26
+"""Of a file beside a frame: a compositor may write pictures of any size, such as a texture of 8192 by 8192."""
 
 Step = tuple[str, str, int]
 """("result", "", its row id) or ("frame", job's id, frame)."""
@@ -151,7 +151,7 @@ class Intake:
             problem, output = self._look(checker, image, result.output, spec.scene, task, siblings)
             found_extras: dict[str, Output] = {}
             for name, (path, claimed) in beside.items() if output is not None else ():
-                problem, extra_output = self._look_beside(checker, path, name, claimed, task)
+                problem, extra_output = self._look_beside(checker, path, name, claimed)
                 if extra_output is None:
                     output = None
                     break
@@ -194,16 +194,13 @@ class Intake:
         return "; ".join(problems), None if problems else found
 
     @staticmethod
-    def _look_beside(
-        checker: ImageChecker, image: Path, name: str, claimed_text: str, task: AnyRow
-    ) -> tuple[str, Output | None]:
+    def _look_beside(checker: ImageChecker, image: Path, name: str, claimed_text: str) -> tuple[str, Output | None]:
         """The same for a file beside the picture, of which only its name tells what it is to be."""
         claimed = Output.model_validate_json(claimed_text)
-        region = tasks.region_of(task)
         try:
             found = checker.inspect(
                 image,
-                max_pixels=EXTRA_SCALE * region.width * region.height,
+                max_pixels=EXTRA_PIXELS,
                 max_channels=MAX_LINEAR_CHANNELS,
                 finite=False,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -52,6 +53,17 @@ def _checked_path_template(template: str) -> str:
 
 PathTemplate = Annotated[str, AfterValidator(_checked_path_template)]
 """Like :data:`FrameNameTemplate`, with folders before it: ``passes/depth_####.exr``."""
+
+_NUMBER = re.compile(r"[0-9]*#+[0-9]*")
+
+
+def name_key(template: str) -> str:
+    """Templates with different keys never name the same file, whatever the frame and the platform.
+
+    ``a_#`` and ``a_##`` are two names for frame 9, but one for frame 10.
+    """
+    return _NUMBER.sub("#", template).casefold()
+
 
 MAX_EXTRAS = 200
 """Files beside the frame itself that one frame may come to."""
@@ -176,7 +188,7 @@ class JobSpec(Wire):
         names = [self.frame_name, *self.extras]
         for name in self.extras:
             checked_relative_path(frame_file_name(name, longest))
-        if len({name.casefold() for name in names}) != len(names):
+        if len({name_key(name) for name in names}) != len(names):
             raise ValueError("two files of a frame have the same name")
         return self
 

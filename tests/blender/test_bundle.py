@@ -205,3 +205,16 @@ def test_no_path_escapes(parts: list[str], start: str) -> None:
     if inside is not None:
         # POSIX keeps a leading double slash, which means the root all the same here.
         assert os.path.normpath(inside).replace("//", "/").startswith("/job")
+
+
+def test_a_views_suffix_leads_nowhere(tmp_path: Path) -> None:
+    """A stereo image's files are found by the views' suffixes, which are the scene's to choose."""
+    scene = fresh_scene()
+    scene.render.use_multiview = True
+    for view in scene.render.views:
+        view.file_suffix = "w/../../secret"
+    show(str(picture(tmp_path / "wallw.png")))
+    save(tmp_path / "scene.blend")
+    assert {path.name for path in needed_files()} == {"scene.blend", "wallw.png"}
+    confine(tmp_path, None)
+    assert not any("/" in view.file_suffix for view in scene.render.views)

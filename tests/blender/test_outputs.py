@@ -17,6 +17,7 @@ from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
 from renderbros_addon.blender.versions import set_format
 from renderbros_addon.protocol.frames import frame_file_name
+from renderbros_addon.protocol.jobs import name_key
 
 
 def file_output_node(scene: Any, folder: str, names: list[str], *, kind: str = "OPEN_EXR") -> Any:
@@ -104,6 +105,27 @@ def test_a_file_output_can_write_nowhere_else(studio: Any, tmp_path: Path) -> No
 def ends_tree() -> Any:
     scene = bpy.context.scene
     return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+
+
+def test_names_that_clash_or_are_too_much_are_made_to_fit(studio: Any) -> None:
+    names = [
+        "a_#",
+        "a_##",
+        "foo0001.png/bar",
+        "a/" * 70 + "x",
+        "\U0001f600" * 90,
+        *("./" * i + "same" for i in range(9)),
+    ]
+
+    def odd(scene: Any) -> None:
+        compositing(scene)
+        file_output_node(scene, "//", names)
+
+    studio.take(odd)
+    found = studio.inspection.extras
+    assert len({name_key(name) for name in found}) == len(found) == len(names)
+    done = render(studio.request(linear=False, frame=12), ProgressBoard())
+    assert len({extra.name for extra in done.extras}) == len(names)
 
 
 def test_too_many_files_are_refused_at_once(studio: Any) -> None:

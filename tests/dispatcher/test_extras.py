@@ -51,6 +51,11 @@ def sky_depth(folder: Path, scale: int = 1) -> Path:
     return folder / f"depth{scale}.exr"
 
 
+def huge(folder: Path) -> Path:
+    _write(folder / "huge.exr", np.zeros((8193, 8193, 1), np.float16), "half", ("V",))
+    return folder / "huge.exr"
+
+
 def picture(folder: Path) -> Path:
     _write(folder / "mask.png", whole_picture(7), "uint8", ("R", "G", "B", "A"))
     return folder / "mask.png"
@@ -107,7 +112,7 @@ def test_one_that_is_not_there_is_asked_for(url: str, tmp_path: Path) -> None:
 def test_a_bad_one_is_the_workers_failure_and_leaves_nothing(url: str, tmp_path: Path, case: str) -> None:
     with DispatcherClient(url) as client:
         worker = Compositing(url, tmp_path)
-        wrong = picture(tmp_path) if case == "another format" else sky_depth(tmp_path, scale=5)
+        wrong = picture(tmp_path) if case == "another format" else huge(tmp_path)
         worker.beside = {"passes/depth_0003.exr": wrong}
         job_id = submit(client, job_spec(frames=(3,), extras=(DEPTH,)), tmp_path)
         job = worker.work(job_id)

@@ -24,7 +24,7 @@ from ..protocol.renderer import RenderedExtra
 from ..protocol.states import FailureCode
 from .compositing import every_file_output, nodes_in_use
 from .failures import scene_fault, worker_fault
-from .versions import file_output_folder, file_output_slots, redirect_file_output
+from .versions import expand_names, file_output_folder, file_output_slots, redirect_file_output
 
 PICTURE = "frame"
 """What Blender is told to call the picture itself."""
@@ -86,7 +86,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
     taken = {name_key(picture_template), *(name_key(extra.name) for extra in found)}
     home = Path(bpy.path.abspath(scene.render.filepath)).parent
     for number, node in enumerate(_file_outputs(scene)):
-        folder = _folder_name(file_output_folder(node), home)
+        folder = _folder_name(expand_names(file_output_folder(node), scene, node), home)
         for i, slot in enumerate(file_output_slots(node)):
             extension = _EXTENSIONS.get(slot.format.file_format)
             if extension is None:
@@ -96,7 +96,7 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
                     "bring back: choose another format, or mute the node.",
                 )
             for suffix in suffixes(scene, slot.format):
-                name = _template([*folder, *_parts(slot.name)], f"{suffix}{extension}")
+                name = _template([*folder, *_parts(expand_names(slot.name, scene, node))], f"{suffix}{extension}")
                 name = _unlike(taken, name, _safe(node.name) or "output")
                 taken.add(name_key(name))
                 found.append(Extra(f"{_EXTRAS}/{number}/slot{i}_####{suffix}{extension}", name))

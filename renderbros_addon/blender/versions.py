@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -173,6 +174,23 @@ def file_output_slots(node: Any) -> list[FileSlot]:
     if node.format.file_format == "OPEN_EXR_MULTILAYER":
         return [FileSlot(_last_part(node.base_path), node.format)]
     return [FileSlot(slot.path, node.format if slot.use_node_format else slot.format) for slot in node.file_slots]
+
+
+def expand_names(text: str, scene: Any, node: Any) -> str:
+    """``text`` of a File Output node with the variables filled in that Blender knows since 5.0.
+
+    The camera's name stays as it is: it may change from frame to frame, and a job tells its files' names beforehand.
+    """
+    if bpy.app.version < (5, 0, 0):
+        return text
+    known = {
+        "blend_name": Path(bpy.data.filepath).stem,
+        "scene_name": scene.name,
+        "node_name": node.name,
+        "resolution_x": str(scene.render.resolution_x),
+        "resolution_y": str(scene.render.resolution_y),
+    }
+    return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], found[0]), text)
 
 
 def redirect_file_output(node: Any, folder: str, names: list[str]) -> Callable[[], None]:

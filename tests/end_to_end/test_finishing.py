@@ -31,4 +31,7 @@ def test_a_tiled_frame_is_finished_as_blender_would(tmp_path: Path) -> None:
     orders.write_text(json.dumps(order))
     subprocess.run(script_command(ROOT / "tests" / "bench" / "equality" / "own.py", orders), check=True)
     assert_same_pixels(out / picture, tmp_path / "own.png", float_noise=DENOISED_NOISE)
-    assert_same_pixels(out / beside, blend.parent / beside, float_noise=DENOISED_NOISE)
+    # Since 5.0 Blender leaves the number out where it renders a still.
+    [own] = (blend.parent / beside.parent).iterdir()
+    assert own.stem.rstrip("0123456789") == beside.stem.rstrip("0123456789")
+    assert_same_pixels(out / beside, own, float_noise=DENOISED_NOISE)

@@ -20,7 +20,7 @@ from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
 DataName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 """The name of a data-block, view layer, engine or format, as Blender spells it."""
 
-Series = Annotated[str, StringConstraints(pattern=r"^\d{1,2}\.\d{1,2}$")]
+Series = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}$")]
 """A Blender series, such as ``4.5``."""
 
 
@@ -183,11 +183,12 @@ class JobSpec(Wire):
     def _names_can_be_saved(self) -> JobSpec:
         for frame in self.frames:
             checked_name(frame_file_name(self.frame_name, frame))
-        # The longest number stands for all: an extra's name differs from frame to frame in nothing else.
+        # The longest number stands for all, and single digits, which make names of devices on Windows (COM1).
         longest = min(self.frames[0], -abs(self.frames[-1]))
         names = [self.frame_name, *self.extras]
         for name in self.extras:
-            checked_relative_path(frame_file_name(name, longest))
+            for frame in (longest, *range(10)):
+                checked_relative_path(frame_file_name(name, frame))
         if len({name_key(name) for name in names}) != len(names):
             raise ValueError("two files of a frame have the same name")
         return self

@@ -31,6 +31,12 @@ def test_a_template_is_refused_for_the_names_it_gives(template: str, frame: int)
         JobSpec(name="job", frames=(frame,), frame_name=template, scene=SceneSpec(**scene()))
 
 
+@pytest.mark.parametrize("extras", [("com#.png",), ("x" * 251 + "#.png",), ("a_#.png", "A_##.png"), ("../a#.png",)])
+def test_an_extra_is_refused_for_the_names_it_gives(extras: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError):
+        JobSpec(name="job", frames=(1, 10), frame_name="f####.png", extras=extras, scene=SceneSpec(**scene()))
+
+
 def test_a_template_that_is_fine_for_its_frames_is_taken() -> None:
     assert JobSpec(name="job", frames=(10, 11), frame_name="com#.png", scene=SceneSpec(**scene())).frames == (10, 11)
 

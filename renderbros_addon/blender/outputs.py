@@ -196,6 +196,8 @@ def _template(parts: list[str], ending: str) -> str:
         stem = stem.removesuffix(extension)
     if "#" not in stem:
         stem += "####"
+    if stem.rstrip("#").lower() in ("com", "lpt"):
+        stem = f"_{stem}"  # with a digit it would be a device on Windows
     return "/".join([*(part.replace("#", "_") for part in folders), f"{stem}{ending}"])
 
 

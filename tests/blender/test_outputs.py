@@ -109,6 +109,7 @@ def ends_tree() -> Any:
 
 def test_names_that_clash_or_are_too_much_are_made_to_fit(studio: Any) -> None:
     names = [
+        "com#",
         "a_#",
         "a_##",
         "foo0001.png/bar",

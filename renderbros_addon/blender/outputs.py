@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bpy
-
 from ..protocol.base import checked_name
 from ..protocol.frames import frame_file_name
 from ..protocol.jobs import MAX_EXTRAS, name_key
@@ -84,11 +82,13 @@ def extras_of(scene: Any, picture_template: str) -> list[Extra]:
     """
     found = list(_other_views(scene, picture_template))
     taken = {name_key(picture_template), *(name_key(extra.name) for extra in found)}
-    home = Path(bpy.path.abspath(scene.render.filepath)).parent
+    home = _slashed(scene.render.filepath).rpartition("/")[0]
     for number, node in enumerate(_file_outputs(scene)):
         folder = _folder_name(expand_names(file_output_folder(node), scene, node), home)
         for i, slot in enumerate(file_output_slots(node)):
             extension = _EXTENSIONS.get(slot.format.file_format)
+            if extension == ".jp2" and slot.format.jpeg2k_codec == "J2K":
+                extension = ".j2c"
             if extension is None:
                 raise scene_fault(
                     FailureCode.UNKNOWN_FORMAT,
@@ -173,13 +173,20 @@ def written_extras(extras: list[Extra], folder: Path, frame: int) -> tuple[Rende
     return tuple(found)
 
 
-def _folder_name(folder: str, home: Path) -> list[str]:
-    absolute = Path(bpy.path.abspath(folder.replace("\\", "/")))
-    try:
-        parts = list(absolute.relative_to(home).parts)
-    except ValueError:
-        parts = [absolute.name] if absolute.name else []
-    return [_safe(part) for part in parts if part not in ("", ".", "..")]
+def _folder_name(folder: str, home: str) -> list[str]:
+    """By the paths as the scene has them: the .blend lies elsewhere on a worker, and names must be the same there."""
+    parts, above = _plain_parts(_slashed(folder)), _plain_parts(home)
+    alike = _slashed(folder).startswith("//") == f"{home}/".startswith("//")
+    inside = alike and parts[: len(above)] == above
+    return [_safe(part) for part in (parts[len(above) :] if inside else parts[-1:])]
+
+
+def _slashed(path: str) -> str:
+    return path.replace("\\", "/")
+
+
+def _plain_parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
 
 
 def _parts(name: str) -> list[str]:

@@ -127,8 +127,9 @@ class RenderLoop:
             if not _is_plain_below(path, out):
                 return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {told!r}")
             if name and name not in task.lease.task.extras:
-                log.warning("the scene wrote a file that its job does not tell of: %s", name, extra=task.extra)
-                continue
+                # Dropping it would lose a file without a word.
+                why = f"the scene wrote a file that its job does not tell of: {name}"
+                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, why)
             place = folder / f"image{len(taken)}{path.suffix[:20]}"
             path.replace(place)
             taken.append((name, place))

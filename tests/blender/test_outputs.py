@@ -12,12 +12,14 @@ from blender_images import assert_same_pixels, channels_of
 from scene_features import all_passes, compositing, denoised, ends
 
 from renderbros_addon.blender.failures import CannotServe
+from renderbros_addon.blender.inspect import inspect
 from renderbros_addon.blender.open import open_blend
 from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
 from renderbros_addon.blender.versions import set_format
 from renderbros_addon.protocol.frames import frame_file_name
 from renderbros_addon.protocol.jobs import name_key
+from renderbros_addon.protocol.renderer import InspectRequest
 
 
 def file_output_node(scene: Any, folder: str, names: list[str], *, kind: str = "OPEN_EXR") -> Any:
@@ -79,6 +81,33 @@ def test_file_outputs_come_with_the_frame_tiled_or_whole(studio: Any) -> None:
         assert_same_pixels(Path(extra.path), own[extra.name])
     written = [path for path in studio.folder.rglob("*") if path.is_file() and path not in before]
     assert all(path.relative_to(studio.folder).parts[0].startswith("out") for path in written)
+
+
+@pytest.mark.parametrize(
+    ("picture", "folder", "name"),
+    [
+        ("/tmp/", "//passes/", "passes/x####.exr"),  # noqa: S108
+        ("//out/f_", "/shots/out/passes/deep/", "deep/x####.exr"),
+        ("/shots/out/f_", "//out/passes/deep/", "deep/x####.exr"),
+        ("/shots/out/f_", "/shots/out/passes/", "passes/x####.exr"),
+        ("//out/f_", "//out/passes/deep", "passes/deep/x####.exr"),
+        ("//f_", "//", "x####.exr"),
+    ],
+)
+def test_names_are_the_same_wherever_the_scene_lies(
+    studio: Any, tmp_path: Path, picture: str, folder: str, name: str
+) -> None:
+    def written(scene: Any) -> None:
+        compositing(scene)
+        file_output_node(scene, folder, ["x"])
+        scene.render.filepath = picture
+
+    studio.take(written)
+    other = tmp_path / "some" / "where" / "else"
+    other.mkdir(parents=True)
+    studio.blend = studio.blend.rename(other / "scene.blend")
+    moved = inspect(InspectRequest(id="look", blend=str(studio.blend))).extras
+    assert studio.inspection.extras == moved == (name,)
 
 
 def test_a_file_output_can_write_nowhere_else(studio: Any, tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..protocol.regions import MAX_SIDE, Region
-from .channels import combined_layers
-from .decode import BAND_BYTES, MAX_PIXELS, ImageFile, Part, Pixels
+from .decode import BAND_BYTES, MAX_PIXELS, ImageFile, Part, Pixels, open_exr
 from .errors import ImageError
-from .exr_write import float_spec, new_exr, spec_like
+from .exr_write import new_exr, spec_like
 
 Tile = tuple[Region, Path]
 
@@ -44,7 +43,7 @@ def crop(source: Path, region: Region, out: Path) -> None:
 
     ImageError if the region reaches over the source's edge, or the source can't be read or is no EXR.
     """
-    with _exr(source) as file:
+    with open_exr(source) as file:
         if region.x1 > file.width or region.y1 > file.height:
             raise ImageError(f"the region {region} reaches over the {file.width}x{file.height} pixels of {source.name}")
         with new_exr(out, [spec_like(part, region.width, region.height) for part in file.parts]) as writer:
@@ -55,34 +54,6 @@ def crop(source: Path, region: Region, out: Path) -> None:
                 for y in range(region.y0, region.y1, step):
                     rows = file.rows(part, y, min(region.y1, y + step))
                     writer.write(y - region.y0, rows[:, region.x0 : region.x1])
-
-
-def extract_combined(source: Path, out: Path, *, view_layer: str | None = None) -> None:
-    """Write the Combined pass of ``view_layer``, or of the first one, to ``out``: a float32 EXR named R, G, B, A.
-
-    ImageError if ``source`` has no such RGBA Combined.
-    """
-    with _exr(source) as file:
-        layers = combined_layers(file.channels)
-        if not layers or (view_layer is not None and view_layer not in layers):
-            what = "no RGBA Combined pass" if view_layer is None else f"no Combined pass of {view_layer!r}"
-            raise ImageError(f"{source.name} has {what}")
-        picture = layers[view_layer] if view_layer is not None else next(iter(layers.values()))
-        home = next((part for part in file.parts if set(picture.names) <= set(part.channels)), None)
-        if home is None:
-            raise ImageError(f"the Combined pass of {source.name} is spread over several parts")
-        columns = [home.channels.index(name) for name in picture.names]
-        with new_exr(out, [float_spec(file.width, file.height, "RGBA")]) as writer:
-            for y, rows in file.bands(home):
-                writer.write(y, rows[:, :, columns].astype(np.float32, copy=False))
-
-
-def _exr(path: Path) -> ImageFile:
-    file = ImageFile(path)
-    if file.container != "openexr":
-        file.close()
-        raise ImageError(f"{path.name} is {file.container}, not openexr")
-    return file
 
 
 def _check_cover(regions: Sequence[Region], width: int, height: int) -> None:
@@ -115,7 +86,7 @@ def _common_layout(tiles: Sequence[Tile]) -> tuple[Part, ...]:
     """The parts of the first tile, after a check that all the others have the same."""
     first: tuple[Part, ...] | None = None
     for region, path in tiles:
-        with _exr(path) as file:
+        with open_exr(path) as file:
             if (file.width, file.height) != (region.width, region.height):
                 raise ImageError(
                     f"the tile {region} in {path.name} is {file.width}x{file.height} pixels, "
@@ -141,7 +112,7 @@ def _frame_bands(tiles: Sequence[Tile], part: Part, width: int, height: int) -> 
         while top < height:
             while waiting and waiting[-1][0].y0 <= top:
                 region, path = waiting.pop()
-                active.append((region, on_error.enter_context(_exr(path))))
+                active.append((region, on_error.enter_context(open_exr(path))))
             # A band ends where a tile does, so that each has its rows of the band whole.
             bottom = min([top + step, *(region.y1 for region, _ in active)])
             rows: Any = np.empty((bottom - top, width, count), part.dtype)

@@ -256,6 +256,15 @@ class ImageFile:
         return False
 
 
+def open_exr(path: Path) -> ImageFile:
+    """``path`` as an :class:`ImageFile`; ImageError also if it is an image of another format."""
+    file = ImageFile(path)
+    if file.container != "openexr":
+        file.close()
+        raise ImageError(f"{path.name} is {file.container}, not openexr")
+    return file
+
+
 def read_channels(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Every channel of every part of ``path``; ImageError as :class:`ImageFile` raises it.
 

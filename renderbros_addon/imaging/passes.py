@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..protocol.regions import Region
-from .decode import ImageFile, Pixels
+from .decode import Pixels, open_exr
 from .errors import ImageError
 
 
@@ -18,9 +18,7 @@ def read_window(path: Path, names: Collection[str], window: Region) -> dict[str,
     ImageError if the file is no EXR, lacks one of them, ends before ``window`` does, or can't be read.
     """
     wanted = set(names)
-    with ImageFile(path) as file:
-        if file.container != "openexr":
-            raise ImageError(f"{path.name} is {file.container}, not openexr")
+    with open_exr(path) as file:
         if missing := wanted.difference(file.channels):
             raise ImageError(f"{path.name} has no channel {min(missing)!r}")
         if window.x1 > file.width or window.y1 > file.height:
@@ -38,11 +36,10 @@ def read_window(path: Path, names: Collection[str], window: Region) -> dict[str,
 
 def header_texts(path: Path, prefixes: tuple[str, ...]) -> dict[str, str]:
     """The text attributes of all parts of ``path`` whose names start with one of ``prefixes``; ImageError as above."""
-    with ImageFile(path) as file:
+    with open_exr(path) as file:
         return {
             attribute.name: attribute.value
             for part in file.parts
-            if part.spec is not None
             for attribute in part.spec.extra_attribs
             if attribute.name.startswith(prefixes) and isinstance(attribute.value, str)
         }

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from renderbros_addon.imaging.assembly import assemble, crop, extract_combined
+from renderbros_addon.imaging.assembly import assemble, crop
 from renderbros_addon.imaging.decode import read_channels
 from renderbros_addon.imaging.errors import ImageError
 from renderbros_addon.imaging.fingerprint import inspect_image
@@ -221,35 +221,3 @@ def test_a_crop_is_what_blender_renders_there(rendered: Path, tmp_path: Path):
     for name, region in RENDERED_TILES.items():
         crop(rendered / "layers.exr", region, tmp_path / name)
         assert inspect_image(tmp_path / name).pixel_digest == inspect_image(rendered / name).pixel_digest
-
-
-def test_combined_alone(rendered: Path, tmp_path: Path):
-    source = read_channels(rendered / "layers.exr").channels
-    for layer in (None, "ViewLayer"):
-        extract_combined(rendered / "layers.exr", tmp_path / "plain.exr", view_layer=layer)
-        plain = read_channels(tmp_path / "plain.exr").channels
-        assert list(plain) == ["R", "G", "B", "A"]
-        for name, values in plain.items():
-            assert values.dtype == np.float32
-            assert (values == source[f"ViewLayer.Combined.{name}"]).all()
-    extract_combined(rendered / "layers_half.exr", tmp_path / "plain.exr")
-    assert inspect_image(tmp_path / "plain.exr").pixel_type == "float"
-
-
-def test_combined_of_the_layer_asked_for(write: Any, noise: Any, tmp_path: Path):
-    one, two = noise(6, 5, 4), noise(6, 5, 4, seed=9)
-    names = [[f"{layer}.Combined.{c}" for c in "RGBA"] for layer in ("One", "Two.b")]
-    parted = write(tmp_path / "parted.exr", [(names[0], one), (names[1], two)])
-    joined = write(tmp_path / "joined.exr", [(names[0] + names[1], np.concatenate([one, two], axis=2))])
-    for source in (parted, joined):
-        for layer, pixels in ((None, one), ("One", one), ("Two.b", two)):
-            extract_combined(source, tmp_path / "plain.exr", view_layer=layer)
-            plain = read_channels(tmp_path / "plain.exr").channels
-            assert (np.stack([plain[c] for c in "RGBA"], -1) == pixels).all()
-        with pytest.raises(ImageError, match="'Three'"):
-            extract_combined(source, tmp_path / "plain.exr", view_layer="Three")
-
-
-def test_combined_that_is_not_there(rendered: Path, tmp_path: Path):
-    with pytest.raises(ImageError, match="no RGBA Combined"):
-        extract_combined(rendered / "still_OPEN_EXR.exr", tmp_path / "plain.exr")

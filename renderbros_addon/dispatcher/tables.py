@@ -63,6 +63,7 @@ jobs = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("cuts", Text),  # the regions of its tiles, JSON, where the dispatcher decided on them; set when it is queued
+    Column("differs", String(16)),  # what of its renders turned out not to be repeatable: parts, or all
     Column("blocked_since", UtcTime),  # since when every fitting worker online has been blocked for it
     Column("reason_code", String(32)),
     Column("reason_message", Text),
@@ -97,6 +98,8 @@ tasks = Table(
     Column("assembled", _Sha),
     Column("not_before", UtcTime),
     Column("result_id", BigInteger),  # the result under verification, then the accepted one
+    Column("subject_id", BigInteger),  # of a check or a replica: the result that it is about
+    Column("wanted_class", String(64)),  # the only class of workers that it is for
     Index("tasks_in_order", "job_id", "status", "rank", "ordinal"),
     Index("tasks_by_frame", "job_id", "frame"),
 )
@@ -134,6 +137,7 @@ workers = Table(
     Column("status", String(16), nullable=False),
     Column("pause_requested", Boolean, nullable=False),
     Column("capabilities", Text, nullable=False),
+    Column("owner", String(64)),  # digest of the owner's secret; null for a worker that is its own owner
     Column("enrolled_at", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("tasks_accepted", Integer, nullable=False),
@@ -188,7 +192,9 @@ results = Table(
     Column("job_id", _Id, nullable=False),
     Column("worker_id", _Id, nullable=False),
     Column("frame", Integer, nullable=False),
-    Column("status", String(16), nullable=False),  # pending, accepted, rejected or evidence
+    Column("subject_id", BigInteger),  # as in tasks
+    Column("render_class", String(64)),  # of the worker when it sent it: equal classes make equal pixels
+    Column("status", String(16), nullable=False),  # pending, checking, accepted, rejected, evidence or recalled
     Column("wanted", Boolean, nullable=False),  # with late: what the worker was answered
     Column("late", Boolean, nullable=False),
     Column("sha256", _Sha, nullable=False),
@@ -204,6 +210,7 @@ results = Table(
     Index("results_by_job", "job_id", "status", "id"),
     Index("results_by_sha256", "sha256"),
     Index("results_by_pixels", "pixel_digest"),
+    Index("results_by_worker", "worker_id", "status", "id"),
 )
 
 result_files = Table(
@@ -231,6 +238,73 @@ frames = Table(
     Index("frames_by_state", "state"),
     Index("frames_by_assembled", "assembled"),
     Index("frames_by_output", "output_sha256"),
+)
+
+task_bars = Table(
+    "task_bars",
+    metadata,
+    Column("task_id", _Id, primary_key=True),
+    Column("owner", _Sha, primary_key=True),  # whose workers must not get it
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("job_id", _Id, nullable=False),
+    Column("subject_id", BigInteger, nullable=False),  # the result that is checked,
+    Column("worker_id", _Id, nullable=False),  # and the worker it came from
+    Column("task_id", _Id, nullable=False),  # the task that renders it again
+    Column("kind", String(16), nullable=False),
+    Column("dispute", Boolean, nullable=False),
+    Column("frame", Integer, nullable=False),
+    Column("x0", Integer, nullable=False),
+    Column("y0", Integer, nullable=False),
+    Column("x1", Integer, nullable=False),
+    Column("y1", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("decided_at", UtcTime),
+    Column("checker_id", _Id),
+    Column("result_id", BigInteger),  # the checker's
+    Column("verdict", String(16)),  # of the comparison of the two results
+    Column("exact", Boolean, nullable=False),  # both came from one class, so every bit had to be equal
+    Column("sentence", Text, nullable=False),
+    Column("comparison", Text),
+    Column("others", Text),  # of a dispute: verdicts on the results of the checks before it, by their ids, JSON
+    Column("kept", Boolean, nullable=False),  # the checker's file may still be there
+    UniqueConstraint("task_id", name="one_check_a_task"),
+    Index("checks_by_subject", "subject_id"),
+    Index("checks_by_job", "job_id", "id"),
+    Index("checks_by_worker", "worker_id", "id"),
+    Index("checks_by_status", "status"),
+    Index("checks_by_kept", "kept"),
+)
+
+trust = Table(
+    "trust",
+    metadata,
+    Column("worker_id", _Id, primary_key=True),
+    Column("frames", Integer, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("inconclusive", Integer, nullable=False),
+    Column("faults", Integer, nullable=False),
+    Column("strikes", Integer, nullable=False),
+    Column("until", UtcTime),
+    Column("last_passed", BigInteger, nullable=False),  # the last result that passed a check, 0 if none did
+    Column("recall_after", BigInteger),  # what it sent after this result is to be rendered again; null if nothing is
+    Index("trust_by_recall", "recall_after"),
+)
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("one_class", String(64), primary_key=True),  # of the two classes the one that sorts first
+    Column("other_class", String(64), primary_key=True),
+    Column("tolerance", Text, nullable=False),  # that two honest renders of the job by these classes call for
+    Column("at", UtcTime, nullable=False),
 )
 
 events = Table(

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .base import MAX_COUNT, Identifier, Prose, RelativePath, Sha256, Wire, checked_name, checked_relative_path
 from .costs import CostMap
+from .expectations import MAX_EXPECTED, ExpectedFrame
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .movies import Playback
 from .regions import MAX_SIDE, TileGrid
@@ -169,6 +170,13 @@ class JobSpec(Wire):
     """Other files that a frame may come to: a compositor's File Output nodes, the other views of a stereo frame."""
     playback: Playback | None = None
     """For a film of the frames; nothing of it bears on how they are rendered."""
+    expected: tuple[ExpectedFrame, ...] = Field(default=(), max_length=MAX_EXPECTED)
+    """What some of the frames look like in a preview; workers never see it."""
+    local: bool = False
+    """Each pixel of a finished frame depends on its own samples alone, so that a part rendered alone has the same
+    pixels: no denoiser, compositor or sequencer, and a format that loses nothing."""
+    repeatable: bool = True
+    """The same Blender on the same kind of machine makes the same pixels again, whatever it rendered before."""
     notes: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
     """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
     scene: SceneSpec
@@ -197,6 +205,13 @@ class JobSpec(Wire):
     def _one_way_to_cut(self) -> JobSpec:
         if self.tiles is not None and self.cost is not None:
             raise ValueError("a job is cut by a grid or by cost, not by both")
+        return self
+
+    @model_validator(mode="after")
+    def _expects_frames_once(self) -> JobSpec:
+        expected = [one.frame for one in self.expected]
+        if len(set(expected)) < len(expected):
+            raise ValueError("two expectations of the same frame")
         return self
 
     @model_validator(mode="after")
@@ -249,6 +264,8 @@ class JobView(Wire):
     reason: Reason | None = None
     """Why it failed."""
     running: tuple[RunningTask, ...] = ()
+    checks: dict[str, int] = Field(default_factory=dict)
+    """How many checks of its results came to which verdict; ``open`` are being made."""
 
     @property
     def cut(self) -> str | None:

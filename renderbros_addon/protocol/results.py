@@ -20,6 +20,10 @@ PerceptualHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """64-bit pHash as imagehash prints it: 16 hexadecimal digits."""
 
 
+HashGrid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1024}$")]
+"""The pHash of each cell of an 8 by 8 grid over a picture, row by row."""
+
+
 class Output(Wire):
     """An image file with the facts that level 0 of verification rests on."""
 
@@ -30,6 +34,8 @@ class Output(Wire):
     pixel_digest: Sha256
     """Of the decoded pixels: equal for equal pixels, whatever the metadata."""
     phash: PerceptualHash
+    grid: HashGrid | None = None
+    """None where nobody took it: it serves the dispatcher, which takes it itself."""
     width: int = Field(ge=1, le=MAX_SIDE)
     height: int = Field(ge=1, le=MAX_SIDE)
     channels: tuple[str, ...] = Field(min_length=1, max_length=4096)

@@ -46,6 +46,8 @@ class Enrolment(Wire):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
     secret: Annotated[str, StringConstraints(min_length=32, max_length=128)]
     """Made by the worker and kept in its data folder, so that it is the same worker after a restart."""
+    owner: Annotated[str, StringConstraints(min_length=16, max_length=128)] | None = None
+    """A secret that all workers of one owner share: they never check each other. None for an owner of its own."""
     invite: Annotated[Prose, StringConstraints(max_length=200)] | None = None
     capabilities: Capabilities
 
@@ -54,6 +56,26 @@ class Enrolled(Wire):
     id: Identifier
     token: str
     """Bearer token for all that follows; the dispatcher keeps only its hash."""
+
+
+class Standing(Wire):
+    """How far a worker is trusted, and why."""
+
+    credibility: float = Field(ge=0, le=1)
+    """Estimated probability that a result of this worker is right (Sarmenta)."""
+    check_rate: float = Field(ge=0, le=1)
+    """Probability that its next result is checked."""
+    frames: int = Field(ge=0)
+    """Results accepted since it began, or began again."""
+    passed: int = Field(ge=0)
+    """Checks passed in a row."""
+    inconclusive: int = Field(ge=0)
+    """Checks that could not tell: neither credit nor penalty."""
+    faults: int = Field(ge=0)
+    """Confirmed ones, ever."""
+    probation: bool
+    until: datetime | None = None
+    """When its quarantine ends."""
 
 
 class WorkerView(Wire):
@@ -65,6 +87,9 @@ class WorkerView(Wire):
     tasks_accepted: int
     tasks_failed: int
     held_tasks: int
+    owner: str = ""
+    """Whom it belongs to: equal for workers of one owner."""
+    standing: Standing | None = None
     pause_requested: bool = False
 
 

@@ -48,7 +48,10 @@ def usable_folder(out: Path) -> Path:
 
 
 class Fetcher:
-    """Brings a job's frames into the folder ``out``, each once, or again if it is replaced; the folder never holds an unfinished file's name."""
+    """Brings a job's frames into the folder ``out``, each once, or again if it is replaced.
+
+    The folder never holds an unfinished file's name.
+    """
 
     def __init__(self, client: DispatcherClient, job_id: str, out: Path) -> None:
         self.out = out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ..protocol.checks import CheckList, CheckView
 from ..protocol.jobs import FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult

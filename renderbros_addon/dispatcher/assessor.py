@@ -19,7 +19,8 @@ from ..protocol.regions import Region
 from ..protocol.results import Output
 from . import checks, frames, jobs, recall, results, standings, tasks
 from .blobs import BlobCorrupt, BlobStore
-from .comparing import Comparer, Opinion
+from .checks import Opinion
+from .comparing import Comparer
 from .store import Store, Tx
 from .suspicion import suspicion
 from .tables import AnyRow

@@ -7,6 +7,7 @@ no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -262,7 +263,7 @@ class Desk:
 
 def part_size(whole: Region) -> tuple[int, int]:
     """Width and height of the regions that are rendered again of a result of ``whole``'s size, in pixels."""
-    side = PART_SHARE**0.5
+    side = math.sqrt(PART_SHARE)
 
     def part(length: int) -> int:
         return min(length, max(SMALLEST_PART, round(length * side)))

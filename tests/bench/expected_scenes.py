@@ -131,8 +131,7 @@ def glowing(width: int, height: int) -> Any:
 
 
 SHOTS: dict[str, Callable[[int, int], Any]] = {
-    one.__name__: one
-    for one in (moving, noisy, denoised, furry, flat, workbench, fading, cut, static, foggy, glowing)
+    one.__name__: one for one in (moving, noisy, denoised, furry, flat, workbench, fading, cut, static, foggy, glowing)
 }
 
 BIG_THINGS = {

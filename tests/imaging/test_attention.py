@@ -84,7 +84,7 @@ def test_half_of_the_draws_go_by_the_map_and_every_pixel_has_its_chance():
     for _ in range(8000):
         [region] = draw_regions(weights, within, (8, 6), 1, dice)
         looked[region.y0 - 20 : region.y1 - 20, region.x0 - 10 : region.x1 - 10] += 1
-    # Half of the 8000 meet the block, of 10 by 10 pixels, in any of 17 by 15 ways; half meet the whole in 87 by 65 ways.
+    # Half of the 8000 meet the block, of 10 by 10 pixels, in any of 17 by 15 ways; half the whole in 87 by 65.
     blind = 4000 * 8 * 6 / (87 * 65)
     assert looked[20:30, 50:60].mean() == pytest.approx(4000 * 8 * 6 / (17 * 15) + blind, rel=0.05)
     assert looked[38:50, 10:40].mean() == pytest.approx(blind, rel=0.15)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView, LogEntry
-from . import costing, inspection, options, preview, settings, submission
+from . import costing, expecting, inspection, options, preview, settings, submission
 from .check_lines import check_counts, check_line
 from .command import command
 from .connecting import connect
@@ -53,6 +53,7 @@ def submit(
     priority: options.Priority = 50,
     allow_missing: options.AllowMissing = False,
     no_bundle: options.NoBundle = False,
+    expect: options.Expect = expecting.SUBMIT_SECONDS,
     blender: options.Blender = None,
     blender_series: options.BlenderSeries = None,
     dispatcher: options.Dispatcher = None,
@@ -66,7 +67,7 @@ def submit(
         blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
         allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
         format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
-        blender_series=blender_series,
+        blender_series=blender_series, expect=expect,
     )  # fmt: skip
     if film and out_dir is None:
         raise UsageError("--preview: say where the frames and the film shall go: --out DIR")
@@ -81,6 +82,7 @@ def submit(
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
             prepared = submission.prepare(wish, found)
             prepared = costing.measured(process, wish, found, prepared, shown.step)
+            prepared = expecting.expected(process, wish, found, prepared, shown.step)
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..protocol.expectations import ExpectedFrame
 from ..protocol.results import Output
-from .phash_grid import COLUMNS, ROWS
 
-CELLS = COLUMNS * ROWS
+CELLS = 64
+"""Of :data:`~..protocol.results.HashGrid`."""
 
 STEADY = 10
 

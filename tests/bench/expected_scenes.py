@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parent / "equality"))
+sys.path.extend([str(Path(__file__).parent / "equality"), str(Path(__file__).parents[1])])
 
 import bpy
 from bench_scenes import interior, meadow, product, titles
@@ -126,7 +126,7 @@ def glowing(width: int, height: int) -> Any:
     scene = stretched(product(width, height))
     scene.cycles.use_denoising = True
     scene.render.use_compositing = True
-    composite(scene, "glare")
+    composite(scene, "glow")
     return scene
 
 

@@ -95,9 +95,7 @@ def render(name: str, scene: Any, folder: Path) -> None:
                     node.image = None
         shoot("without textures", SPOILED)
     began = time.monotonic()
-    request = PreviewRequest(
-        id="p", blend=str(folder / "shot.blend"), device="CPU", frames=tuple(FRAMES), seconds=3600
-    )
+    request = PreviewRequest(id="p", blend=str(folder / "shot.blend"), device="CPU", frames=tuple(FRAMES), seconds=3600)
     found = preview(request, ProgressBoard())
     print(f"{name}: {(time.monotonic() - began) / LENGTH:.2f} s for each preview", *found.problems, flush=True)
     (folder / "expected.json").write_bytes(_expectations.dump_json(found.expected))

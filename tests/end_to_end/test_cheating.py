@@ -13,7 +13,7 @@ from farm_processes import Farm, run, run_json, until
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.imaging.fingerprint import inspect_image
 
-FRAMES = "1-12"
+FRAMES = "1-8"
 OPTIONS = ("--frames", FRAMES, "--samples", "32", "--percentage", "40", "--chunk", "1")
 
 

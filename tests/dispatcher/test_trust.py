@@ -92,10 +92,6 @@ def test_draws_follow_the_rate_and_a_quarter_is_of_the_whole() -> None:
 MATCH, MISMATCH = Finding("match", exact=True), Finding("mismatch", exact=True)
 LIKE, UNLIKE = Finding("match", exact=False), Finding("mismatch", exact=False)
 UNSURE = Finding("inconclusive", exact=True)
-    Finding("match", exact=False),
-    Finding("mismatch", exact=False),
-    Finding("inconclusive", exact=True),
-)
 
 
 def ruled(a_b: Finding, a_c: Finding, b_c: Finding, **facts: bool) -> tuple[str, bool, bool, Differs | None]:

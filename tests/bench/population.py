@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -34,7 +36,7 @@ from renderbros_addon.dispatcher.tables import trust as trust_table
 from renderbros_addon.dispatcher.trust import Draw
 from renderbros_addon.dispatcher.verification import Desk, Plan
 
-FAST = 12.0
+FAST = 30.0
 """Of some machines: in the time of the run they come to where checks are few."""
 
 
@@ -72,8 +74,8 @@ POLICIES: dict[str, Callable[[Escrow, Random], Desk]] = {
 def hundred() -> list[Actor]:
     ring = Ring("a ring", rate=0.3)
     return [
-        *(Actor(f"plain {i}", "honest", owner=f"owner {i // 2}") for i in range(45)),
-        *(Actor(f"fast {i}", "honest, fast", speed=FAST) for i in range(6)),
+        *(Actor(f"plain {i}", "honest", owner=f"owner {i // 2}") for i in range(47)),
+        *(Actor(f"fast {i}", "honest, fast", speed=FAST) for i in range(4)),
         *(Actor(f"crashing {i}", "honest, crashes", crashes=0.04) for i in range(5)),
         *(Actor(f"slow {i}", "honest, slow network", delay=20) for i in range(5)),
         *(Actor(f"newer {i}", "honest, other build", build="ba9876543210") for i in range(12)),
@@ -92,6 +94,17 @@ def hundred() -> list[Actor]:
     ]
 
 
+JOBS: tuple[tuple[int, Scene, dict[str, Any]], ...] = (
+    (1400, Scene(), {"name": "parts are local", "local": True}),
+    (500, Scene(), {"name": "denoised"}),
+    (60, Scene(), {"name": "tiled", "tiles": (2, 2)}),
+    (150, Scene(hair=True), {"name": "hair", "local": True}),
+    (60, Scene(drifts=True), {"name": "not repeatable", "local": True}),
+    (100, Scene(parts_differ=True), {"name": "parts differ", "local": True}),
+)
+WAVES = 3
+
+
 @dataclass(frozen=True)
 class Outcome:
     accounts: Accounts
@@ -102,20 +115,13 @@ class Outcome:
 def run(policy: str, actors: list[Actor], scale: float, seed: int) -> Outcome:
     began = time.perf_counter()
 
-    def frames(number: int) -> int:
-        return max(8, int(number * scale))
-
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
         farm = Farm(Path(folder), actors, seed, POLICIES[policy])
         try:
-            for _ in range(3):
-                farm.submit(frames(1400), name="parts are local", local=True)
-                farm.submit(frames(500), name="denoised")
-                farm.submit(frames(60), name="tiled", tiles=(2, 2))
-                farm.submit(frames(150), Scene(hair=True), name="hair", local=True)
-                farm.submit(frames(60), Scene(drifts=True), name="not repeatable", local=True)
-                farm.submit(frames(100), Scene(parts_differ=True), name="parts differ", local=True)
-                farm.run()
+            for _ in range(WAVES):
+                for number, scene, changes in JOBS:
+                    farm.submit(max(8, int(number * scale)), scene, **changes)
+                    farm.run()
                 farm.rest(2 * 3600)
             with farm.store.read() as conn:
                 invariants.check(conn)
@@ -148,6 +154,7 @@ def show(policy: str, outcome: Outcome) -> None:
 
 
 def main() -> None:
+    logging.disable()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of frames")
     parser.add_argument("--seed", type=int, default=1)

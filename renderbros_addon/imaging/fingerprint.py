@@ -58,6 +58,15 @@ def inspect_image(
         )
 
 
+def read_grey(path: Path) -> Grey:
+    """The picture of ``path`` as people see it, in one byte a pixel: shape (height, width). ImageError as above."""
+    with ImageFile(path) as file:
+        look = _Look(file, picture_of(file.channels), finite=False)
+        for y, rows in file.bands(file.parts[look.home]):
+            look.take(y, rows)
+        return look.grey
+
+
 class _Look:
     """Gathers what needs the picture's own channels, from the bands of the part that has them."""
 

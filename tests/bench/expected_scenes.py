@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parent / "equality"))
+sys.path.extend([str(Path(__file__).parent / "equality"), str(Path(__file__).parents[1])])
 
 import bpy
 from bench_scenes import interior, meadow, product, titles
@@ -63,16 +63,19 @@ def flat(width: int, height: int) -> Any:
 
 
 def workbench(width: int, height: int) -> Any:
-    """Without noise."""
-    scene = stretched(titles(width, height))
+    """Without noise: how a shot is shown before it has materials."""
+    scene = stretched(interior(width, height))
     scene.render.engine = "BLENDER_WORKBENCH"
+    scene.display.shading.light, scene.display.shading.show_cavity = "STUDIO", True
+    scene.display.shading.show_shadows = True
+    bpy.data.objects["Front"].hide_render = True
     return scene
 
 
 def fading(width: int, height: int) -> Any:
     """Down to black, and so for the last two frames."""
     scene = stretched(product(width, height))
-    for frame, exposure in ((FIRST, 0.0), (LENGTH - 1, -10.0)):
+    for frame, exposure in ((FIRST, 0.0), (LENGTH - 1, -24.0)):
         scene.view_settings.exposure = exposure
         scene.view_settings.keyframe_insert("exposure", frame=frame)
     return scene
@@ -126,7 +129,7 @@ def glowing(width: int, height: int) -> Any:
     scene = stretched(product(width, height))
     scene.cycles.use_denoising = True
     scene.render.use_compositing = True
-    composite(scene, "glare")
+    composite(scene, "glow")
     return scene
 
 
@@ -135,7 +138,7 @@ SHOTS: dict[str, Callable[[int, int], Any]] = {
 }
 
 BIG_THINGS = {
-    "moving": "Bottle", "noisy": "Table", "denoised": "Table", "furry": "Pet", "flat": "Cog", "workbench": "Cog",
+    "moving": "Bottle", "noisy": "Table", "denoised": "Table", "furry": "Pet", "flat": "Cog", "workbench": "Table",
     "foggy": "Ball 0", "glowing": "Bottle", "static": "Bottle", "cut": "Table",
 }  # fmt: skip
 """What is left out of a shot to see whether that is seen."""

@@ -23,26 +23,24 @@ from dispatcher.simulated_pixels import Eye, Gallery, Pixels, Scene
 from sqlalchemy import event, func, select
 
 from renderbros_addon.dispatcher import (
-    checks,
     failures,
     frames,
     jobs,
     leases,
-    recall,
     results,
     scheduler,
     standings,
     tasks,
     workers,
 )
-from renderbros_addon.dispatcher.comparing import Comparer
+from renderbros_addon.dispatcher.assessor import Assessor
 from renderbros_addon.dispatcher.escrow import Escrow
 from renderbros_addon.dispatcher.store import Store, Tx
 from renderbros_addon.dispatcher.sweeper import Sweeper
 from renderbros_addon.dispatcher.tables import jobs as jobs_table
 from renderbros_addon.dispatcher.tables import tasks as tasks_table
-from renderbros_addon.dispatcher.trust import PROBATION, Draw, check_rate
-from renderbros_addon.dispatcher.verification import PARTS, Desk, part_size
+from renderbros_addon.dispatcher.trust import PROBATION, check_rate
+from renderbros_addon.dispatcher.verification import Desk
 from renderbros_addon.protocol.leases import Lease, LeaseRequest
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.results import Failure
@@ -150,9 +148,9 @@ class Farm:
         self.store.migrate()
         self.store.listen(self._hear)
         self.escrow = MemoryEscrow()
-        self.desk = make_desk(self.escrow, Random(seed + 1))
-        self.sweeper = Sweeper(self.store, lambda: None, offline_seconds=SILENCE, lease_seconds=LEASE_SECONDS)
         self.gallery = Gallery()
+        self.assessor = Assessor(self.store, self.gallery.as_blobs(), make_desk(self.escrow, Random(seed + 1)))
+        self.sweeper = Sweeper(self.store, lambda: None, offline_seconds=SILENCE, lease_seconds=LEASE_SECONDS)
         self.scenes: dict[str, Scene] = {}
         self.eye = Eye(self.gallery, self.scenes, Random(seed + 2))
         self.actors = list(actors)
@@ -351,54 +349,18 @@ class Farm:
             if result.status != results.ResultStatus.PENDING:
                 return
             task = tasks.load(conn, result.task_id)
-            plan = self.desk.plan(conn, result, None)
             self.rates[result_id] = check_rate(standings.load(conn, result.worker_id))
         output = claimed(sha256=result.sha256, pixel_digest=result.pixel_digest).output
-        if result.subject_id is not None:
-            self._opine(result_id, output)
-            return
-        regions = self._regions(plan.draw, tasks.region_of(task)) if plan else ()
-        reason = plan.reason if plan else ""
-        self.change(lambda tx: self.desk.receive(tx, result_id, output, regions=regions, reason=reason))
-
-    def _regions(self, draw: Draw, whole: Region) -> tuple[Region, ...]:
-        if draw is Draw.WHOLE:
-            return (whole,)
-        width, height = part_size(whole)
-        found = []
-        for _ in range(PARTS):
-            x = self.desk.random.randint(whole.x0, whole.x1 - width)
-            y = self.desk.random.randint(whole.y0, whole.y1 - height)
-            found.append(Region(x0=x, y0=y, x1=x + width, y1=y + height))
-        return tuple(found)
-
-    def _opine(self, result_id: int, output: Any) -> None:
-        check = self.change(lambda tx: self.desk.take_opinion(tx, result_id, output, {}))
-        if check is None:
-            return
-        with self.store.read() as conn:
-            result = results.load(conn, result_id)
-            comparer = Comparer(self.gallery.as_blobs(), self.eye.as_checker())
-            found = comparer.opinion(conn, check, result, Path(result.sha256), {}, Path())
-        self.change(lambda tx: checks.decide(tx, checks.load(tx.conn, check.id), result, found))
+        self.clock.forward(0.0001)
+        self.assessor.take_in(self.eye.as_checker(), result, task, Path(result.sha256), output, {}, Path())
 
     def _conclude(self, subject_id: int) -> None:
-        self.change(lambda tx: self.desk.conclude(tx, subject_id))
-        with self.store.read() as conn:
-            over = results.load(conn, subject_id).status != results.ResultStatus.CHECKING
-            left = [check.id for check in checks.of_subject(conn, subject_id) if check.kept and over]
-        for check_id in left:
-            self.change(lambda tx, check_id=check_id: checks.tidied(tx, check_id))
+        self.clock.forward(0.0001)
+        self.assessor.conclude(subject_id, lambda *_: None)
 
     def _recall(self, worker_id: str) -> None:
-        with self.store.read() as conn:
-            due = dict(standings.due_for_recall(conn)).get(worker_id)
-            found = [] if due is None else recall.due(conn, worker_id, due)
-        if due is None:
-            return
-        for result_id in found:
-            self.change(lambda tx, result_id=result_id: recall.recall(tx, result_id, self.desk))
-        self.change(lambda tx: standings.recalled(tx, worker_id, due))
+        self.clock.forward(0.0001)
+        self.assessor.recall(worker_id, lambda _: None)
 
     def _assemble(self, about: tuple[str, int]) -> None:
         job_id, frame = about

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, cast
 
 from renderbros_addon.dispatcher.blobs import BlobStore
+from renderbros_addon.imaging.attention import Weights
 from renderbros_addon.imaging.checker import ImageChecker
 from renderbros_addon.imaging.judge import DEFAULT_TOLERANCE, EXACT, judge
 from renderbros_addon.protocol.regions import Region
@@ -44,8 +45,8 @@ class Scene:
     """Builds differ nearly everywhere."""
     drifts: bool = False
     """No two renders are alike."""
-    parts_differ: bool = False
-    """A part rendered alone has other pixels than in the whole."""
+    parts_differ: Region | None = None
+    """Where a part rendered alone has other pixels than in the whole."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Eye:
     def as_checker(self) -> ImageChecker:
         return cast(ImageChecker, self)
 
+    def attention(self, image: Path, neighbour: Path | None) -> Weights:
+        """Nothing is more worth a look than anything else."""
+        del image, neighbour
+        return ((1.0,),)
+
     def compare(
         self, expected: Path, actual: Path, region: Region, *, exact: bool, tolerance: Tolerance | None = None
     ) -> Comparison:
@@ -126,7 +132,7 @@ class Eye:
             return (0.9, 32) if gross else (0.65, 4)
         if scene.drifts:
             return 0.7, 4
-        if scene.parts_differ and one.region != other.region:
+        if scene.parts_differ and one.region != other.region and scene.parts_differ.intersection(where):
             return 0.3, 2
         if one.render_class == other.render_class:
             return 0.0, 0

@@ -1,7 +1,7 @@
 """The checks' state machine, and the tasks that make them: ``open -> decided | dropped``.
 
 A check is about one result, its *subject*, all or a part of which another owner's worker renders again. Several may be
-about the same subject, and one more, a dispute, about two that disagree. What follows from them is for
+about the same subject, and further ones, disputes, where those disagree with it. What follows from them is for
 ``verification.py`` to say.
 """
 
@@ -41,7 +41,7 @@ class Opinion:
     """Both results came from one class, so every bit had to be equal."""
     comparison: Comparison | None = None
     others: Mapping[int, Verdict] | None = None
-    """Of a dispute: the verdicts on the results of the checks before it, by their ids."""
+    """Of a dispute: the verdicts on the results of the checks before it that differ from the subject, by their ids."""
 
 
 def create(

@@ -52,10 +52,11 @@ class Comparer:
         verdict, sentence, comparison = self._compare(conn, check, subject, result, image, origin, extras, folder)
         others = None
         if check.dispute:
+            mine = checks.region_of(check)
             others = {
-                earlier.id: self._between(conn, earlier, result, image, origin, folder)
+                earlier.id: self._between(conn, earlier, result, image, mine, folder)
                 for earlier in checks.of_subject(conn, subject.id)
-                if not earlier.dispute and earlier.verdict == "mismatch"
+                if earlier.verdict == "mismatch" and mine in (origin, checks.region_of(earlier))
             }
         return Opinion(verdict, sentence, exact, comparison, others)
 
@@ -104,7 +105,7 @@ class Comparer:
     def _between(
         self, conn: Connection, earlier: AnyRow, result: AnyRow, image: Path, origin: Region, folder: Path
     ) -> Verdict:
-        """The verdict on an earlier checker's image by the third's, of the whole."""
+        """The verdict on an earlier checker's image by another one's, which is of ``origin`` and shows no less."""
         theirs = results.load(conn, earlier.result_id)
         if earlier.kind == TaskKind.REPLICA and is_exact(theirs, result) and theirs.pixel_digest == result.pixel_digest:
             return "match"

@@ -6,9 +6,10 @@ again after a growing pause.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
@@ -155,18 +156,18 @@ def _blame(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Fa
 
 
 def _given_up(tx: Tx, task: AnyRow) -> bool:
-    failers = (
-        tx.conn.execute(
-            select(failures.c.worker_id).where(
-                failures.c.task_id == task.id, failures.c.kind == FailureKind.WORKER, failures.c.counted
-            )
-        )
-        .scalars()
-        .all()
-    )
-    if len(set(failers)) >= DISTINCT_WORKERS:
+    failed_by = failers(tx.conn, task.id)
+    if len(set(failed_by)) >= DISTINCT_WORKERS:
         return True
-    return len(failers) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failers)
+    return len(failed_by) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failed_by)
+
+
+def failers(conn: Connection, task_id: str) -> Sequence[str]:
+    """Ids of the workers that failed a task, once for each time."""
+    query = select(failures.c.worker_id).where(
+        failures.c.task_id == task_id, failures.c.kind == FailureKind.WORKER, failures.c.counted
+    )
+    return conn.execute(query).scalars().all()
 
 
 def fit_for(tx: Tx, job_id: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from ..protocol.states import TaskStatus
-from . import checks, jobs, scheduler, tasks, verification
+from . import checks, failures, jobs, scheduler, tasks, verification
 from .store import Tx
 from .tables import AnyRow, task_bars
 from .tables import tasks as tasks_table
@@ -30,13 +30,21 @@ def waiting(conn: Connection) -> Sequence[str]:
 
 
 def look_after(tx: Tx, task_id: str) -> None:
-    """If nobody online may have a task: ask workers of any class; then drop the check, or let everybody have it."""
+    """If nobody online may have a task: ask workers of any class; then drop the check, or let everybody have it.
+
+    Whoever failed it doesn't get it again while there are others online, though those may be kept from it.
+    """
     task = tasks.load(tx.conn, task_id)
     job = jobs.lock(tx, task.job_id)
     task = tasks.load(tx.conn, task_id)
     if task.status != TaskStatus.QUEUED or job.status not in jobs.WORKABLE:
         return
-    able = scheduler.checkers(tx.conn, job.id, tasks.barred(tx.conn, task_id))
+    failed = failures.failers(tx.conn, task_id)
+    able = [
+        one
+        for one in scheduler.checkers(tx.conn, job.id, tasks.barred(tx.conn, task_id))
+        if one.worker_id not in failed
+    ]
     if any(task.wanted_class in (None, one.render_class) for one in able):
         return
     if able:

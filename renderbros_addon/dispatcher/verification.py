@@ -8,7 +8,7 @@ no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from secrets import SystemRandom
@@ -25,7 +25,7 @@ from . import checks, jobs, leases, results, scheduler, standings, tasks, worker
 from .comparing import calibration_key, is_exact
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
-from .rulings import Differs, Finding, Ruling, rule
+from .rulings import Differs, Finding, Ruling, Voice, settle
 from .store import Tx
 from .tables import AnyRow, calibrations
 from .trust import Draw, Happening, credibility, draw
@@ -166,31 +166,34 @@ class Desk:
     def _settle_dispute(
         self, tx: Tx, subject: AnyRow, task: AnyRow, against: Sequence[AnyRow], mine: Sequence[AnyRow]
     ) -> None:
-        dispute = next((check for check in mine if check.dispute), None)
-        if dispute is None:
-            parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
-            barred = {workers.owner_of(workers.load(tx.conn, party)) for party in parties}
-            able = scheduler.checkers(tx.conn, subject.job_id, barred)
-            if able:
-                reason = f"check {against[0].id} found it wrong: {against[0].sentence}"
-                wanted = _class_to_ask(subject, able)
-                whole = tasks.region_of(task)
-                checks.create(
-                    tx, subject, task, whole, sorted(barred), reason=reason, wanted_class=wanted, dispute=True
-                )  # fmt: skip
-                return
-        if dispute is None or dispute.status != CheckStatus.DECIDED:
+        disputes = [check for check in mine if check.dispute]
+        parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
+        barred = {workers.owner_of(workers.load(tx.conn, party)) for party in parties}
+        # One that was dropped shows that nobody is there to ask.
+        dropped = any(check.status != CheckStatus.DECIDED for check in disputes)
+        able = [] if dropped else scheduler.checkers(tx.conn, subject.job_id, barred)
+        whole = tasks.region_of(task)
+        if not disputes and able:
+            reason = f"check {against[0].id} found it wrong: {against[0].sentence}"
+            self._ask_another(tx, subject, task, whole, barred, able, reason)
+            return
+        decided = [check for check in disputes if check.status == CheckStatus.DECIDED]
+        if not decided:
             self._unsettled(tx, subject, against)
             return
-        rulings = [self._rule(tx, subject, check, dispute) for check in against]
-        for check, ruling in zip(against, rulings, strict=True):
-            if ruling.differs is not None:
-                jobs.note_difference(tx, subject.job_id, ruling.differs)
-            if ruling.checker_at_fault:
-                self._punish(tx, check.checker_id, check.job_id, f"check {check.id}: {ruling.sentence}")
-            if ruling.subject == "match":
+        ruling = self._rule(tx, subject, task, [*against, *decided], more=bool(able))
+        if ruling.subject is None:
+            asked = next((checks.region_of(check) for check in against if check.id == ruling.ask_part), whole)
+            self._ask_another(tx, subject, task, asked, barred, able, "others disagree about it")
+            return
+        if ruling.differs is not None:
+            jobs.note_difference(tx, subject.job_id, ruling.differs)
+        for check in [*against, *decided]:
+            if check.id in ruling.at_fault:
+                why = f"check {check.id} of frame {check.frame}: its pixels are others than those that were found right"
+                self._punish(tx, check.checker_id, check.job_id, why)
+            elif ruling.subject == "match" and check.verdict == "mismatch":
                 _calibrate(tx, subject, check)
-        worst = min(rulings, key=lambda ruling: ("mismatch", "inconclusive", "match").index(ruling.subject))
         tx.emit(
             "check.settled",
             job_id=subject.job_id,
@@ -198,33 +201,57 @@ class Desk:
             worker_id=subject.worker_id,
             frame=subject.frame,
             subject=subject.id,
-            verdict=worst.subject,
-            found=worst.sentence,
+            verdict=ruling.subject,
+            found=ruling.sentence,
         )
-        if worst.subject == "match":
+        if ruling.subject == "match":
             self._pass(tx, subject)
-        elif worst.subject == "mismatch":
-            self._condemn(tx, subject, worst.sentence)
-        elif worst.again and not results.was_sent_back(tx.conn, subject.task_id):
-            self._send_back(tx, subject, worst.sentence)
+        elif ruling.subject == "mismatch":
+            self._condemn(tx, subject, ruling.sentence)
+        elif ruling.again and not results.was_sent_back(tx.conn, subject.task_id):
+            self._send_back(tx, subject, ruling.sentence)
         else:
-            self._let_pass(tx, subject, worst.sentence)
+            self._let_pass(tx, subject, ruling.sentence)
 
-    def _rule(self, tx: Tx, subject: AnyRow, check: AnyRow, dispute: AnyRow) -> Ruling:
+    def _ask_another(
+        self,
+        tx: Tx,
+        subject: AnyRow,
+        task: AnyRow,
+        region: Region,
+        barred: Collection[str],
+        able: Sequence[scheduler.Checker],
+        reason: str,
+    ) -> None:
+        wanted = _class_to_ask(subject, able)
+        checks.create(tx, subject, task, region, sorted(barred), reason=reason, wanted_class=wanted, dispute=True)
+
+    def _rule(self, tx: Tx, subject: AnyRow, task: AnyRow, heard: Sequence[AnyRow], *, more: bool) -> Ruling:
         conn, job_id = tx.conn, subject.job_id
-        theirs = results.load(conn, check.result_id)
-        third = results.load(conn, dispute.result_id)
-        seen = checks.others_of(dispute).get(check.id, "inconclusive")
-        found = None if dispute.comparison is None else Comparison.model_validate_json(dispute.comparison)
-        return rule(
-            Finding(check.verdict, check.exact),
-            Finding(dispute.verdict, dispute.exact),
-            Finding(seen, is_exact(theirs, third)),
-            part=check.kind == TaskKind.CHECK and not tasks.load(conn, subject.task_id).linear,
-            parts_proven=checks.has_matched(conn, job_id, parts=True),
-            parts_doubted=checks.doubted_parts(conn, job_id, check.checker_id),
+        theirs = {check.id: results.load(conn, check.result_id) for check in heard}
+        voices = [
+            Voice(
+                check.id,
+                workers.owner_of(workers.load(conn, check.checker_id)),
+                Finding(check.verdict, check.exact),
+                dispute=check.dispute,
+                part=str(checks.region_of(check)) if check.kind == TaskKind.CHECK and not task.linear else None,
+            )
+            for check in heard
+        ]
+        between = {
+            (earlier, check.id): Finding(verdict, is_exact(theirs[earlier], theirs[check.id]))
+            for check in heard
+            for earlier, verdict in checks.others_of(check).items()
+            if earlier in theirs
+        }
+        return settle(
+            voices,
+            between,
             repeated=checks.has_matched(conn, job_id),
-            gross=found is not None and found.perceptual.whole >= found.tolerance.other_picture,
+            parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
+            gross=any(_is_gross(check) for check in heard if check.dispute),
+            more=more,
         )
 
     def _unsettled(self, tx: Tx, subject: AnyRow, against: Sequence[AnyRow]) -> None:
@@ -268,6 +295,12 @@ class Desk:
     def revoke_credit(self, tx: Tx, result: AnyRow) -> None:
         """A result is recalled because of its worker."""
         self._escrow.revoke(tx, result.worker_id, result.id)
+
+
+def _is_gross(check: AnyRow) -> bool:
+    """Did a check show something else than its subject, which no difference between classes explains?"""
+    found = None if check.comparison is None else Comparison.model_validate_json(check.comparison)
+    return found is not None and found.perceptual.whole >= found.tolerance.other_picture
 
 
 def part_size(whole: Region) -> tuple[int, int]:

@@ -90,9 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     share = part_size(Region.full(WIDTH, HEIGHT))
-    print(
-        f"{PARTS} parts of {share[0]}x{share[1]} pixels of {WIDTH}x{HEIGHT}, {100 * share[0] * share[1] / 2073600:.1f} % each"
-    )
+    of_frame = share[0] * share[1] / (WIDTH * HEIGHT)
+    print(f"{PARTS} parts of {share[0]}x{share[1]} pixels of {WIDTH}x{HEIGHT}, {of_frame:.1%} each")
     print(f"{'format':10}{'a part':>10}{'on probation':>16}{'in the long run':>18}   of the frame's own render time")
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
         home = Path(folder)

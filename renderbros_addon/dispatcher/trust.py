@@ -31,6 +31,12 @@ PROBATION = 20
 REPLICA_SHARE = 0.25
 """Of the checks that could be of a part, those that are made of the whole: a small tamper is seen by no other."""
 
+RECALLED_CHECKS = 20
+"""Checks passed in a row before a fault that prove too little: what was sent among them is rendered again as well.
+
+Who gave wrong results now and then all along passes k checks before the first that fails for as long as that is rare:
+of what was not checked, one in k + 2 is expected to be wrong (Laplace). Beyond one in twenty it is rendered again."""
+
 STRIKES = 2
 """Confirmed faults that ban, counted from the beginning or from the last pardon."""
 

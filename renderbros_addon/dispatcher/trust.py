@@ -31,12 +31,6 @@ PROBATION = 20
 REPLICA_SHARE = 0.25
 """Of the checks that could be of a part, those that are made of the whole: a small tamper is seen by no other."""
 
-RECALLED_CHECKS = 20
-"""Checks passed in a row before a fault that prove too little: what was sent among them is rendered again as well.
-
-Who gave wrong results now and then all along passes k checks before the first that fails for as long as that is rare:
-of what was not checked, one in k + 2 is expected to be wrong (Laplace). Beyond one in twenty it is rendered again."""
-
 STRIKES = 2
 """Confirmed faults that ban, counted from the beginning or from the last pardon."""
 
@@ -145,6 +139,16 @@ def check_rate(trust: Trust) -> float:
     if trust.probation:
         return 1.0
     return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed)))
+
+
+def is_all_doubtful(trust: Trust) -> bool:
+    """Is all that a worker sent since it began doubtful once it is found at fault, or what came after its last check?
+
+    Who gave wrong results now and then from the start passes some checks before. Of what was not checked of a worker
+    that passed k checks before the one that it failed, one in k + 2 is expected to be wrong (Laplace). As long as it is
+    checked more often than :data:`FLOOR`, that is more than one in forty, and not many frames are lost with them.
+    """
+    return check_rate(trust) > FLOOR
 
 
 def draw(trust: Trust, random: Random) -> Draw:

@@ -83,7 +83,7 @@ def hundred() -> list[Actor]:
         *(Actor(f"old {i}", "honest, old processor", instruction_set="SSE4.2") for i in range(7)),
         *(Actor(f"always {i}", "always", Always(f"wrong {i}")) for i in range(3)),
         *(Actor(f"tenth {i}", "a tenth of the time", Sometimes(f"now and then {i}", 0.1)) for i in range(3)),
-        *(Actor(f"turncoat {i}", "turncoat after 500", Turncoat(f"turned {i}", 500), speed=FAST) for i in range(3)),
+        *(Actor(f"turncoat {i}", "turncoat after 500", Turncoat(f"turned {i}", 500), speed=2 * FAST) for i in range(3)),
         *(Actor(f"colluder {i}", "two owners collude", Colluder(ring), owner=f"ring {i % 2}") for i in range(4)),
         *(
             Actor(f"returning {i}", "comes again when banned", Always(f"again {i}"), returns_after=600)
@@ -96,12 +96,12 @@ def hundred() -> list[Actor]:
 
 
 JOBS: tuple[tuple[int, Scene, dict[str, Any]], ...] = (
-    (1400, Scene(), {"name": "parts are local", "local": True}),
-    (500, Scene(), {"name": "denoised"}),
-    (60, Scene(), {"name": "tiled", "tiles": (2, 2)}),
-    (150, Scene(hair=True), {"name": "hair", "local": True}),
-    (60, Scene(drifts=True), {"name": "not repeatable", "local": True}),
-    (100, Scene(parts_differ=Region(x0=0, y0=0, x1=900, y1=1080)), {"name": "parts differ", "local": True}),
+    (1000, Scene(), {"name": "parts are local", "local": True}),
+    (400, Scene(), {"name": "denoised"}),
+    (40, Scene(), {"name": "tiled", "tiles": (2, 2)}),
+    (120, Scene(hair=True), {"name": "hair", "local": True}),
+    (40, Scene(drifts=True), {"name": "not repeatable", "local": True}),
+    (80, Scene(parts_differ=Region(x0=0, y0=0, x1=900, y1=1080)), {"name": "parts differ", "local": True}),
 )
 WAVES = 3
 

@@ -139,7 +139,7 @@ class Assessor:
             self._store.change(partial(checks.tidied, check_id=check_id))
 
     def recall(self, worker_id: str, discard: Callable[[str], None]) -> None:
-        """Have what a worker sent since its last passed check rendered again, now that it was found at fault."""
+        """Have what a worker sent rendered again as far as it is doubtful, now that it was found at fault."""
         with self._store.read() as conn:
             due = dict(standings.due_for_recall(conn)).get(worker_id)
             found = [] if due is None else recall.due(conn, worker_id, due)

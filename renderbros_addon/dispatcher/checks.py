@@ -216,6 +216,26 @@ def doubted_parts(conn: Connection, job_id: str, but: str) -> bool:
     return conn.execute(query.limit(1)).first() is not None
 
 
+def last_passed(conn: Connection, worker_id: str, number: int) -> int:
+    """Id of the worker's ``number``-th last result that a check found right; 0 if there are not so many."""
+    query = (
+        select(checks.c.subject_id)
+        .join(results, results.c.id == checks.c.subject_id)
+        .where(checks.c.worker_id == worker_id, checks.c.verdict == "match", results.c.status == "accepted")
+        .distinct()
+        .order_by(checks.c.subject_id.desc())
+        .offset(number - 1)
+        .limit(1)
+    )
+    return conn.execute(query).scalar() or 0
+
+
+def proven(subject_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Has another owner's render of all of a result been like it?"""
+    whole = checks.c.kind == TaskKind.REPLICA
+    return exists().where(checks.c.subject_id == subject_id, whole, checks.c.verdict == "match")
+
+
 def unfinished(conn: Connection) -> list[int]:
     """Subjects about which something may have to be done: they wait for a verdict, or a checker's file is left."""
     waiting = select(results.c.id).where(results.c.status == "checking")

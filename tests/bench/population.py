@@ -28,8 +28,9 @@ from dispatcher.population import Actor, Farm
 from dispatcher.simulated_pixels import Scene
 from sqlalchemy import Connection, update
 
-from renderbros_addon.dispatcher import standings
+from renderbros_addon.dispatcher import jobs, standings
 from renderbros_addon.dispatcher.escrow import Escrow
+from renderbros_addon.dispatcher.rulings import Differs
 from renderbros_addon.dispatcher.store import Tx
 from renderbros_addon.dispatcher.tables import AnyRow
 from renderbros_addon.dispatcher.tables import trust as trust_table
@@ -47,13 +48,14 @@ class Unchecked(Desk):
 
 
 class Boinc(Desk):
-    """BOINC's adaptive replication: another's replica until 10 in a row were valid, then with probability 1/CV.
+    """Like BOINC's adaptive replication: another's replica until 10 in a row were valid, then with probability 1/CV.
 
-    Nobody is kept away, and nothing that was accepted is rendered again. Its replicas, too, go to the same class.
+    Nobody is kept away, and nothing that was accepted is rendered again. How replicas are given out and disputes are
+    settled is this project's; in BOINC two that agree would do.
     """
 
     def plan(self, conn: Connection, result: AnyRow, suspicion: str | None) -> Plan | None:
-        if result.subject_id is not None:
+        if result.subject_id is not None or jobs.load(conn, result.job_id).differs == Differs.ALL:
             return None
         valid = standings.load(conn, result.worker_id).passed
         if valid >= 10 and self.random.random() >= 1 / valid:
@@ -64,6 +66,8 @@ class Boinc(Desk):
         tx.conn.execute(update(trust_table).where(trust_table.c.worker_id == worker_id).values(passed=0))
         tx.emit("worker.fault", job_id=job_id, worker_id=worker_id, because=why)
 
+
+Jobs = tuple[tuple[int, Scene, dict[str, Any]], ...]
 
 POLICIES: dict[str, Callable[[Escrow, Random], Desk]] = {
     "renderbros": Desk,
@@ -83,7 +87,7 @@ def hundred() -> list[Actor]:
         *(Actor(f"old {i}", "honest, old processor", instruction_set="SSE4.2") for i in range(7)),
         *(Actor(f"always {i}", "always", Always(f"wrong {i}")) for i in range(3)),
         *(Actor(f"tenth {i}", "a tenth of the time", Sometimes(f"now and then {i}", 0.1)) for i in range(3)),
-        *(Actor(f"turncoat {i}", "turncoat after 500", Turncoat(f"turned {i}", 500), speed=FAST) for i in range(3)),
+        *(Actor(f"turncoat {i}", "turncoat after 500", Turncoat(f"turned {i}", 500), speed=2 * FAST) for i in range(3)),
         *(Actor(f"colluder {i}", "two owners collude", Colluder(ring), owner=f"ring {i % 2}") for i in range(4)),
         *(
             Actor(f"returning {i}", "comes again when banned", Always(f"again {i}"), returns_after=600)
@@ -95,13 +99,38 @@ def hundred() -> list[Actor]:
     ]
 
 
-JOBS: tuple[tuple[int, Scene, dict[str, Any]], ...] = (
-    (1400, Scene(), {"name": "parts are local", "local": True}),
-    (500, Scene(), {"name": "denoised"}),
-    (60, Scene(), {"name": "tiled", "tiles": (2, 2)}),
-    (150, Scene(hair=True), {"name": "hair", "local": True}),
-    (60, Scene(drifts=True), {"name": "not repeatable", "local": True}),
-    (100, Scene(parts_differ=Region(x0=0, y0=0, x1=900, y1=1080)), {"name": "parts differ", "local": True}),
+def framers() -> list[Actor]:
+    """Two owners answer every check that they see to be one wrong, so that with one of them as the third it counts."""
+    ring = Ring("framers", rate=0.2, framing=1.0)
+    return [
+        *(Actor(f"honest {i}", "honest") for i in range(12)),
+        *(
+            Actor(f"framer {i}", "two owners frame", Colluder(ring), owner=f"ring {i % 2}", returns_after=300)
+            for i in range(6)
+        ),
+    ]
+
+
+def two_owners() -> list[Actor]:
+    """Nobody is there to settle what they disagree about."""
+    return [
+        *(Actor(f"mine {i}", "honest", owner="the one") for i in range(3)),
+        Actor("yours", "honest", owner="the other"),
+        Actor("yours, always", "always", Always("wrong"), owner="the other"),
+        Actor("yours, tenth", "a tenth of the time", Sometimes("now and then", 0.1), owner="the other"),
+    ]
+
+
+SMALL: dict[str, Callable[[], list[Actor]]] = {"framing": framers, "two owners": two_owners}
+SMALL_JOBS: Jobs = ((200, Scene(), {"local": True}), (50, Scene(), {}))
+
+JOBS: Jobs = (
+    (1000, Scene(), {"name": "parts are local", "local": True}),
+    (400, Scene(), {"name": "denoised"}),
+    (40, Scene(), {"name": "tiled", "tiles": (2, 2)}),
+    (120, Scene(hair=True), {"name": "hair", "local": True}),
+    (40, Scene(drifts=True), {"name": "not repeatable", "local": True}),
+    (80, Scene(parts_differ=Region(x0=0, y0=0, x1=900, y1=1080)), {"name": "parts differ", "local": True}),
 )
 WAVES = 3
 
@@ -113,14 +142,14 @@ class Outcome:
     simulated_hours: float
 
 
-def run(policy: str, actors: list[Actor], scale: float, seed: int) -> Outcome:
+def run(policy: str, actors: list[Actor], jobs_of_a_wave: Jobs, waves: int, scale: float, seed: int) -> Outcome:
     began = time.perf_counter()
 
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
         farm = Farm(Path(folder), actors, seed, POLICIES[policy])
         try:
-            for _ in range(WAVES):
-                for number, scene, changes in JOBS:
+            for _ in range(waves):
+                for number, scene, changes in jobs_of_a_wave:
                     farm.submit(max(8, int(number * scale)), scene, **changes)
                     farm.run()
                 farm.rest(2 * 3600)
@@ -155,6 +184,18 @@ def show(policy: str, outcome: Outcome) -> None:
     )
 
 
+def as_json(accounts: Accounts) -> dict[str, Any]:
+    return {
+        "behaviours": {name: row.shown() for name, row in accounts.rows.items()},
+        "jobs": accounts.jobs,
+        "honest_punished": accounts.honest_punished,
+        "wrong_delivered": accounts.wrong_delivered(),
+        "extra": accounts.extra,
+        "extra_steady": accounts.extra_steady,
+        "verdicts": accounts.verdicts,
+    }
+
+
 def main() -> None:
     logging.disable()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -165,18 +206,13 @@ def main() -> None:
     options = parser.parse_args()
     found = {}
     for policy in options.policies:
-        outcome = run(policy, hundred(), options.scale, options.seed)
+        outcome = run(policy, hundred(), JOBS, WAVES, options.scale, options.seed)
         show(policy, outcome)
-        accounts = outcome.accounts
-        found[policy] = {
-            "behaviours": {name: row.shown() for name, row in accounts.rows.items()},
-            "jobs": accounts.jobs,
-            "honest_punished": accounts.honest_punished,
-            "wrong_delivered": accounts.wrong_delivered(),
-            "extra": accounts.extra,
-            "extra_steady": accounts.extra_steady,
-            "verdicts": accounts.verdicts,
-        }
+        found[policy] = as_json(outcome.accounts)
+    for name, actors in SMALL.items():
+        outcome = run("renderbros", actors(), SMALL_JOBS, 1, options.scale, options.seed)
+        show(name, outcome)
+        found[name] = as_json(outcome.accounts)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
 

@@ -53,17 +53,18 @@ def create(
     *,
     reason: str,
     wanted_class: str | None,
+    wanted_worker: str | None,
     dispute: bool = False,
 ) -> int:
     """Have ``region`` of what ``task`` asks for rendered again, by none of the ``barred`` owners' workers.
 
     ``subject`` is the result of ``task`` that is checked; ``wanted_class`` the only class of workers to ask, None for
-    any. Returns the check's id. The job is locked by the caller.
+    any, and ``wanted_worker`` the one that was drawn. Returns the check's id. The job is locked by the caller.
     """
     whole = region == tasks.region_of(task)
     kind = TaskKind.REPLICA if whole else TaskKind.CHECK
     number = tx.conn.execute(select(func.count()).where(checks.c.job_id == task.job_id)).scalar_one()
-    task_id = tasks.create_check(tx, task, subject.id, kind, region, number, barred, wanted_class)
+    task_id = tasks.create_check(tx, task, subject.id, kind, region, number, barred, wanted_class, wanted_worker)
     check_id = tx.conn.execute(
         insert(checks)
         .values(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import checks, jobs, leases, scheduler, tasks, workers
+from . import asking, checks, jobs, leases, scheduler, tasks, workers
 from .store import Tx
 from .tables import AnyRow, blocks, failures
 from .tables import workers as workers_table
@@ -72,6 +72,8 @@ def release(tx: Tx, lease_id: str, worker_id: str) -> None:
     leases.end(tx, lease, LeaseStatus.RELEASED)
     task = tasks.load(tx.conn, lease.task_id)
     tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", worker_id=worker_id, because="released")
+    if task.kind in tasks.CHECKS:
+        asking.pass_over(tx, task, worker_id)
 
 
 def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: str, failure: Failure) -> None:
@@ -128,6 +130,7 @@ def _settle_check(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, kind
     else:
         again = {"result_id": None, "not_before": None}
         tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=kind)
+        asking.pass_over(tx, task, worker_id)
     if kind is FailureKind.WORKER:
         _block_if_due(tx, task.job_id, worker_id)
 
@@ -185,7 +188,12 @@ def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:
             failures.c.counted,
         )
     ).scalar_one()
-    blocked = (job_id, worker_id) in scheduler.blocked_pairs(tx.conn, [job_id])
-    if strikes >= STRIKES and not blocked:
+    if strikes >= STRIKES:
+        block(tx, job_id, worker_id, f"{strikes} failures")
+
+
+def block(tx: Tx, job_id: str, worker_id: str, why: str) -> None:
+    """Give a worker no more tasks of a job."""
+    if (job_id, worker_id) not in scheduler.blocked_pairs(tx.conn, [job_id]):
         tx.conn.execute(insert(blocks).values(job_id=job_id, worker_id=worker_id, at=tx.now))
-        tx.emit("worker.blocked", job_id=job_id, worker_id=worker_id, failures=strikes)
+        tx.emit("worker.blocked", job_id=job_id, worker_id=worker_id, because=why)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, not_, or_, select, update
 
 from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
@@ -310,6 +310,14 @@ def send_back(tx: Tx, result_id: int, problem: str, barred: Sequence[str] = ()) 
 def recall(tx: Tx, result: AnyRow) -> None:
     """An accepted result counts no more. What becomes of its task and frame is the caller's business."""
     _move(tx, result, _S.RECALLED)
+
+
+def number_sent_back(conn: Connection, job_id: str, worker_id: str) -> int:
+    """How many results of a worker have been turned down in a job."""
+    query = select(func.count()).where(
+        results.c.job_id == job_id, results.c.worker_id == worker_id, results.c.status == _S.REJECTED
+    )
+    return conn.execute(query).scalar_one()
 
 
 def was_sent_back(conn: Connection, task_id: str) -> bool:

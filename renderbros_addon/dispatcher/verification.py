@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from random import Random
 from secrets import SystemRandom
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection
 
-from ..imaging.judge import calibrated
 from ..protocol.checks import CheckStatus
 from ..protocol.regions import Region
 from ..protocol.results import Output
 from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
 from ..protocol.verdicts import Comparison
-from . import checks, jobs, leases, results, scheduler, standings, tasks, workers
-from .comparing import calibration_key, is_exact
+from . import calibrating, checks, failures, jobs, leases, results, scheduler, standings, tasks, workers
+from .asking import whom
+from .calibrating import is_exact
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
 from .rulings import Differs, Finding, Ruling, Voice, settle
 from .store import Tx
-from .tables import AnyRow, calibrations
+from .tables import AnyRow
 from .trust import Draw, Happening, credibility, draw
 
 PARTS = 2
@@ -65,7 +65,7 @@ class Desk:
         if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
             return None
         worker = workers.load(conn, result.worker_id)
-        if not scheduler.checkers(conn, job.id, {workers.owner_of(worker)}):
+        if not scheduler.checkers(conn, job.id, _party(worker)):
             return None
         known = standings.load(conn, worker.id)
         drawn = Draw.WHOLE if suspicion else draw(known, self.random)
@@ -94,21 +94,21 @@ class Desk:
         result = results.load(tx.conn, result_id)
         job = jobs.lock(tx, result.job_id)
         worker = workers.load(tx.conn, result.worker_id)
-        owner = workers.owner_of(worker)
+        party = _party(worker)
         if worker.status in workers.DISTRUSTED and result.status == ResultStatus.PENDING:
-            results.send_back(tx, result_id, f"its worker is {worker.status}", [owner])
+            results.send_back(tx, result_id, f"its worker is {worker.status}", party)
             return ResultStatus(results.load(tx.conn, result_id).status)
         if suspicion is not None and result.status == ResultStatus.PENDING:
             _tell(tx, "result.suspicion", result, suspicion)
-        able = scheduler.checkers(tx.conn, job.id, {owner}) if regions else []
+        able = scheduler.checkers(tx.conn, job.id, party) if regions else []
         if not able or result.status != ResultStatus.PENDING:
             return self._accept(tx, result_id, output, extras)
         if not results.hold(tx, result_id, output, extras):
             return ResultStatus(results.load(tx.conn, result_id).status)
         task = tasks.load(tx.conn, result.task_id)
         for region in regions:
-            wanted = _class_to_ask(result, able)
-            checks.create(tx, result, task, region, [owner], reason=reason, wanted_class=wanted)
+            asked, drawn = whom(self.random, result.render_class, able)
+            checks.create(tx, result, task, region, party, reason=reason, wanted_class=asked, wanted_worker=drawn)
         return ResultStatus.CHECKING
 
     def _accept(
@@ -168,7 +168,7 @@ class Desk:
     ) -> None:
         disputes = [check for check in mine if check.dispute]
         parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
-        barred = {workers.owner_of(workers.load(tx.conn, party)) for party in parties}
+        barred = {name for party in parties for name in _party(workers.load(tx.conn, party))}
         # One that was dropped shows that nobody is there to ask.
         dropped = any(check.status != CheckStatus.DECIDED for check in disputes)
         able = [] if dropped else scheduler.checkers(tx.conn, subject.job_id, barred)
@@ -181,19 +181,20 @@ class Desk:
         if not decided:
             self._unsettled(tx, subject, against)
             return
-        ruling = self._rule(tx, subject, task, [*against, *decided], more=bool(able))
+        heard = [*against, *decided]
+        ruling = self._rule(tx, subject, task, heard, more=bool(able))
         if ruling.subject is None:
             asked = next((checks.region_of(check) for check in against if check.id == ruling.ask_part), whole)
             self._ask_another(tx, subject, task, asked, barred, able, "others disagree about it")
             return
         if ruling.differs is not None:
             jobs.note_difference(tx, subject.job_id, ruling.differs)
-        for check in [*against, *decided]:
+        for check in heard:
             if check.id in ruling.at_fault:
                 why = f"check {check.id} of frame {check.frame}: its pixels are others than those that were found right"
                 self._punish(tx, check.checker_id, check.job_id, why)
             elif ruling.subject == "match" and check.verdict == "mismatch":
-                _calibrate(tx, subject, check)
+                calibrating.learn(tx, subject, check, heard)
         tx.emit(
             "check.settled",
             job_id=subject.job_id,
@@ -223,8 +224,18 @@ class Desk:
         able: Sequence[scheduler.Checker],
         reason: str,
     ) -> None:
-        wanted = _class_to_ask(subject, able)
-        checks.create(tx, subject, task, region, sorted(barred), reason=reason, wanted_class=wanted, dispute=True)
+        asked, drawn = whom(self.random, subject.render_class, able, settles=True)
+        checks.create(
+            tx,
+            subject,
+            task,
+            region,
+            sorted(barred),
+            reason=reason,
+            wanted_class=asked,
+            wanted_worker=drawn,
+            dispute=True,
+        )
 
     def _rule(self, tx: Tx, subject: AnyRow, task: AnyRow, heard: Sequence[AnyRow], *, more: bool) -> Ruling:
         conn, job_id = tx.conn, subject.job_id
@@ -278,10 +289,13 @@ class Desk:
         """Have others render what could not be judged, without penalty."""
         _tell(tx, "check.inconclusive", subject, why)
         standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
-        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
+        # However honest, there is no use in having it render what nobody else renders alike.
+        if results.number_sent_back(tx.conn, subject.job_id, subject.worker_id) >= failures.STRIKES:
+            failures.block(tx, subject.job_id, subject.worker_id, "others agree on other pixels again and again")
 
     def _condemn(self, tx: Tx, subject: AnyRow, why: str) -> None:
-        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
         self._punish(tx, subject.worker_id, subject.job_id, f"frame {subject.frame}: {why}")
 
     def _punish(self, tx: Tx, worker_id: str, job_id: str, why: str) -> None:
@@ -295,6 +309,11 @@ class Desk:
     def revoke_credit(self, tx: Tx, result: AnyRow) -> None:
         """A result is recalled because of its worker."""
         self._escrow.revoke(tx, result.worker_id, result.id)
+
+
+def _party(worker: AnyRow) -> list[str]:
+    """Who must not check what a worker sent: its owner's workers, and itself, should it change its owner."""
+    return sorted({workers.owner_of(worker), str(worker.id)})
 
 
 def _is_gross(check: AnyRow) -> bool:
@@ -339,34 +358,6 @@ def _drop_ended(tx: Tx, subject_id: int) -> None:
             status = tasks.load(tx.conn, check.task_id).status
             if status in (TaskStatus.CANCELLED, TaskStatus.FAILED):
                 checks.drop(tx, check, "nobody could render it")
-
-
-def _class_to_ask(subject: AnyRow, able: Sequence[scheduler.Checker]) -> str | None:
-    """The subject's own class if somebody able is of it: only then every bit can be compared. Else None, for any."""
-    own = subject.render_class
-    return str(own) if own is not None and any(one.render_class == own for one in able) else None
-
-
-def _calibrate(tx: Tx, subject: AnyRow, check: AnyRow) -> None:
-    """A result that was right and one of another class that differs from it show what is honest between the two."""
-    theirs = results.load(tx.conn, check.result_id)
-    key = calibration_key(subject, theirs)
-    if key is None or check.exact or check.comparison is None:
-        return
-    found = Comparison.model_validate_json(check.comparison)
-    tolerance = calibrated(found.passes[0], found.perceptual.whole)
-    one, other = key
-    mine = (calibrations.c.job_id == subject.job_id) & (calibrations.c.one_class == one)
-    tx.conn.execute(delete(calibrations).where(mine, calibrations.c.other_class == other))
-    tx.conn.execute(
-        insert(calibrations).values(
-            job_id=subject.job_id,
-            one_class=one,
-            other_class=other,
-            tolerance=tolerance.model_dump_json(),
-            at=tx.now,
-        )
-    )
 
 
 def _tell(tx: Tx, event: str, subject: AnyRow, why: str) -> None:

@@ -62,6 +62,8 @@ class Assessor:
                 self._opine(checker, check, result.id, image, extras, folder)
             with self._store.read() as conn:
                 return results.ResultStatus(results.load(conn, result.id).status)
+        if task.linear and self._is_unlike_other_tiles(result, task, output):
+            return results.ResultStatus.REJECTED
         with self._store.read() as conn:
             odd = suspicion(conn, task, result, output)
             plan = desk.plan(conn, result, odd)
@@ -73,6 +75,23 @@ class Assessor:
         return self._store.change(
             lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=why, suspicion=odd)
         )
+
+    def _is_unlike_other_tiles(self, result: AnyRow, task: AnyRow, output: Output) -> bool:
+        """Reject a tile whose channels differ from those of the frame's other tiles.
+
+        Unless others have confirmed one of those, nobody knows which is odd: both are rendered again, unblamed.
+        """
+        with self._store.read() as conn:
+            other = results.tile_with_other_channels(conn, task, output.channels)
+            proven = other is not None and checks.was_matched(conn, other.id)
+        if other is None:
+            return False
+        problem = "its channels differ from those of the frame's other tiles"
+        if not proven:
+            self._store.change(lambda tx: recall.recall(tx, other.id, self._desk))
+        self._store.change(lambda tx: results.reject(tx, result.id, problem, blame=proven))
+        log.warning("result rejected: %s", problem, extra={"job": result.job_id, "task": task.id})
+        return True
 
     def _where(
         self, checker: ImageChecker, plan: Plan, whole: Region, image: Path, before: str | None, folder: Path

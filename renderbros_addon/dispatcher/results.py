@@ -368,10 +368,10 @@ def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:
         failures.settle(tx, task, TaskStatus.SUBMITTED, result.worker_id, result.lease_id, failure)
 
 
-def channels_of_other_tiles(conn: Connection, task: AnyRow) -> Sequence[str] | None:
-    """The channels of an accepted tile of the same frame: all tiles must have the same. None if there is none yet."""
+def tile_with_other_channels(conn: Connection, task: AnyRow, channels: Sequence[str]) -> AnyRow | None:
+    """An accepted result for another tile of the same frame that has other channels: all tiles must have the same."""
     row = conn.execute(
-        select(results.c.output)
+        select(results)
         .join(tasks_table, tasks_table.c.result_id == results.c.id)
         .where(
             tasks_table.c.job_id == task.job_id,
@@ -382,4 +382,6 @@ def channels_of_other_tiles(conn: Connection, task: AnyRow) -> Sequence[str] | N
         )
         .limit(1)
     ).first()
-    return Output.model_validate_json(row.output).channels if row else None
+    if row is None or sorted(Output.model_validate_json(row.output).channels) == sorted(channels):
+        return None
+    return row

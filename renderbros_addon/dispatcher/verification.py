@@ -259,7 +259,7 @@ class Desk:
         return settle(
             voices,
             between,
-            repeated=checks.has_matched(conn, job_id),
+            repeated=checks.has_matched(conn, job_id, after_its_like=checks.came_after_its_like(conn, subject)),
             parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
             gross=any(_is_gross(check) for check in heard if check.dispute),
             more=more,

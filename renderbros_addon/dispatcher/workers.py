@@ -54,7 +54,10 @@ def _token(secret: str, worker_id: str) -> str:
 
 
 def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
-    """Make a worker known, or know it again by its name and secret."""
+    """Make a worker known, or know it again by its name and secret.
+
+    Conflict if it comes with another owner than before: as another's worker it would get the checks of its own results.
+    """
     secret_hash = _digest(enrolment.secret)
     known = tx.conn.execute(
         select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
@@ -62,10 +65,14 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
     capabilities = enrolment.capabilities.model_dump_json()
     owner = None if enrolment.owner is None else _digest(enrolment.owner)
     if known is not None:
+        if known.owner != owner:
+            raise Conflict(
+                f"worker {enrolment.name!r} was enrolled for another owner, and that never changes: give it its owner's "
+                "secret again, or another name to begin anew",
+                word="other_owner",
+            )
         tx.conn.execute(
-            update(workers)
-            .where(workers.c.id == known.id)
-            .values(capabilities=capabilities, owner=owner, last_seen=tx.now)
+            update(workers).where(workers.c.id == known.id).values(capabilities=capabilities, last_seen=tx.now)
         )
         tx.emit("worker.enrolled", worker_id=known.id, name=enrolment.name, again=True)
         return Enrolled(id=known.id, token=_token(enrolment.secret, known.id))

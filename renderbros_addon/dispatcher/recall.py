@@ -60,8 +60,10 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
         again = list(_render_tasks(tx.conn, job.id, task.frame))
     spare = [result.sha256, *([frame.output_sha256] if frame.output_sha256 else [])]
     spare += [extra.sha256 for extra in results.files_of(tx.conn, result_id)]
+    owner = workers.owner_of(workers.load(tx.conn, result.worker_id))
     for one in again:
         spare += _take_back(tx, one, queue=not ended)
+        tasks.bar(tx, one.id, [owner])  # or its other workers would get what this one did wrong
     for finish in _finish_tasks(tx.conn, job.id, task.frame):
         if finish.status == TaskStatus.ACCEPTED:
             spare += _take_back(tx, finish, queue=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, not_, or_, select, update
 
+from ..protocol.checks import CheckStatus
 from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
@@ -21,7 +22,7 @@ from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, 
 from . import failures, frames, jobs, leases, matching, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .store import Tx
-from .tables import AnyRow, job_blobs, result_files, results
+from .tables import AnyRow, checks, job_blobs, result_files, results
 from .tables import frames as frames_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
@@ -321,8 +322,9 @@ def number_sent_back(conn: Connection, job_id: str, worker_id: str) -> int:
 
 
 def was_sent_back(conn: Connection, task_id: str) -> bool:
-    """Has a checked result of this task been turned down before?"""
-    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED)
+    """Has a checked result of this task been turned down before? One whose file was no good doesn't count."""
+    checked = exists().where(checks.c.subject_id == results.c.id, checks.c.status == CheckStatus.DECIDED)
+    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED, checked)
     return conn.execute(query.limit(1)).first() is not None
 
 

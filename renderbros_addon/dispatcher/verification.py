@@ -91,17 +91,20 @@ class Desk:
 
         ``suspicion`` is what is odd about it, if anything is; it is noted also where nobody can look.
         """
+        job = jobs.lock(tx, results.load(tx.conn, result_id).job_id)
         result = results.load(tx.conn, result_id)
-        job = jobs.lock(tx, result.job_id)
+        if result.status != ResultStatus.PENDING:
+            # Another thread or dispatcher looked at it too and was faster. What it holds is not accepted by this one.
+            return ResultStatus(result.status)
         worker = workers.load(tx.conn, result.worker_id)
         party = _party(worker)
-        if worker.status in workers.DISTRUSTED and result.status == ResultStatus.PENDING:
+        if worker.status in workers.DISTRUSTED:
             results.send_back(tx, result_id, f"its worker is {worker.status}", party)
             return ResultStatus(results.load(tx.conn, result_id).status)
-        if suspicion is not None and result.status == ResultStatus.PENDING:
+        if suspicion is not None:
             _tell(tx, "result.suspicion", result, suspicion)
         able = scheduler.checkers(tx.conn, job.id, party) if regions else []
-        if not able or result.status != ResultStatus.PENDING:
+        if not able:
             return self._accept(tx, result_id, output, extras)
         if not results.hold(tx, result_id, output, extras):
             return ResultStatus(results.load(tx.conn, result_id).status)
@@ -122,17 +125,28 @@ class Desk:
                 standings.note(tx, result.worker_id, Happening.ACCEPTED, result_id)
         return status
 
-    def take_opinion(self, tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output]) -> AnyRow | None:
-        """A checker's result is good as such, and paid like any other; returns its check if that is still open."""
+    def take_opinion(
+        self, tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output], found: checks.Opinion | None
+    ) -> ResultStatus:
+        """A checker's result is good as such, and paid like any other; ``found`` is what its check came to.
+
+        Both in one change: a check whose result is accepted and that nobody decides would be open for ever.
+        """
+        jobs.lock(tx, results.load(tx.conn, result_id).job_id)
         result = results.load(tx.conn, result_id)
-        jobs.lock(tx, result.job_id)
-        if self._accept(tx, result_id, output, extras) is not ResultStatus.ACCEPTED:
-            return None
+        if result.status != ResultStatus.PENDING:
+            return ResultStatus(result.status)
+        worker = workers.load(tx.conn, result.worker_id)
+        if worker.status in workers.DISTRUSTED:
+            results.send_back(tx, result_id, f"its worker is {worker.status}", [workers.owner_of(worker)])
+            return ResultStatus(results.load(tx.conn, result_id).status)
+        status = self._accept(tx, result_id, output, extras)
         check = checks.of_task(tx.conn, result.task_id)
-        if check is None:
-            return None
-        checks.keep(tx, check.id, result_id)
-        return check if check.status == CheckStatus.OPEN else None
+        if status is ResultStatus.ACCEPTED and check is not None:
+            checks.keep(tx, check.id, result_id)
+            if check.status == CheckStatus.OPEN and found is not None:
+                checks.decide(tx, check, results.load(tx.conn, result_id), found)
+        return status
 
     # A check has come to something
 

@@ -27,8 +27,8 @@ def whom(
     owners = {one.owner for one in same}
     only_same = bool(same) and (settles or len(owners) >= ENOUGH)
     pool = same if only_same else able
-    owner = random.choice(sorted({one.owner for one in pool}))
-    drawn = random.choice(sorted(one.worker_id for one in pool if one.owner == owner))
+    owner = random.choice(list(dict.fromkeys(one.owner for one in pool)))
+    drawn = random.choice([one.worker_id for one in pool if one.owner == owner])
     return own_class if only_same else None, drawn
 
 

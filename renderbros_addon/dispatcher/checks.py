@@ -226,15 +226,12 @@ def came_after_its_like(conn: Connection, result: AnyRow) -> bool:
     ).scalar()
     if before is None or before == result.frame:
         return False
-    ordinals = dict(
-        conn.execute(
-            select(frames.c.frame, frames.c.ordinal).where(
-                frames.c.job_id == result.job_id, frames.c.frame.in_((before, result.frame))
-            )
+    rows = conn.execute(
+        select(frames.c.frame, frames.c.ordinal).where(
+            frames.c.job_id == result.job_id, frames.c.frame.in_((before, result.frame))
         )
-        .tuples()
-        .all()
     )
+    ordinals = {frame: ordinal for frame, ordinal in rows}  # noqa: C416  (rows are no pairs to a type checker)
     return int(ordinals[result.frame]) - int(ordinals[before]) == 1
 
 

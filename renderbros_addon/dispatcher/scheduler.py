@@ -114,13 +114,16 @@ class Checker:
 
 
 def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Checker]:
-    """The online workers that can and may render a job, without those of the owners, or the workers, ``barred``."""
+    """The online workers that can and may render a job, without those of the owners, or the workers, ``barred``.
+
+    In the order of their enrolment.
+    """
     job = jobs.load(conn, job_id)
     online = {worker.id: worker for worker in workers.online(conn)}
     found = unblocked_fitting(job, list(online.values()), blocked_pairs(conn, [job_id]))
     return [
         Checker(worker_id, owner, matching.render_class(job, workers.capabilities(online[worker_id].capabilities)))
-        for worker_id in sorted(found)
+        for worker_id in sorted(found, key=lambda one: (online[one].enrolled_at, one))
         if (owner := workers.owner_of(online[worker_id])) not in barred and worker_id not in barred
     ]
 

@@ -365,7 +365,7 @@ def test_on_sqlite() -> None:
         return store
 
     machine = type("OnSqlite", (FarmMachine,), {"open_store": staticmethod(open_store)})
-    run_state_machine_as_test(machine, settings=_settings(15, 80))
+    run_state_machine_as_test(machine, settings=_settings(8, 70))
 
 
 def test_on_postgresql(postgresql_database: str) -> None:
@@ -382,7 +382,7 @@ def test_on_postgresql(postgresql_database: str) -> None:
         return store
 
     machine = type("OnPostgresql", (FarmMachine,), {"open_store": staticmethod(open_store)})
-    run_state_machine_as_test(machine, settings=_settings(5, 60))
+    run_state_machine_as_test(machine, settings=_settings(3, 60))
 
 
 def test_no_state_leads_where_its_table_does_not_allow() -> None:

@@ -1,0 +1,130 @@
+"""How well verification tells cheats from honest renders: false accepts, false rejects, and what can't be told.
+
+Run it: ``python3 bootstrap/start.py bench cheats``. Four scenes are rendered honestly and in some twenty ways that a
+cheat would, same seed. Each frame is checked many times as a farm would check it: two crops at random places, or all of
+it, by a worker of the same class, and by workers of other classes: without AVX2, and by other builds of Blender that
+``--other NAME=PATH`` names (a Blender, or a Python that has bpy; it may be given again). Every cheat is this build's;
+the checkers are honest. Compared are linear floats, as tiles are, and the 8-bit PNG that is delivered (a scene's JPEG
+as a whole only: a crop's would have other blocks).
+
+*Together* is what becomes of a frame that is checked by two crops of linear floats: a mismatch is caught; where the
+crops are inconclusive, or the frame does not look like the submitter's previews, another owner of the cheater's class
+renders all of it anew. ``--quick`` takes two scenes, a few cheats and the same build alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.extend(
+    str(path) for path in (Path(__file__).resolve().parent / "cheating", Path(__file__).resolve().parents[1])
+)
+
+from catalogue import CHEATS, SCENES, Cheat
+from counting import Findings
+from expecting import MEASURED
+from footage import AGAIN, CHEATER, NO_AVX2, Footage, Maker
+from judging import Checker, Session
+from tables import LEGEND, against_targets, by_level, rows
+
+QUICK_SCENES = ("interior", "titles")
+FRAMES, QUICK_FRAMES = (1, 2, 3, 4), (2,)
+SIZE, SAMPLES = (192, 144), 64
+SAME_DRAWS, OTHER_DRAWS = 250, 60
+"""Checks of each cheated frame by default: within a class it takes less time, and less is allowed."""
+
+
+def _check(task: tuple[Footage, str, Checker, tuple[Cheat, ...]]) -> Findings:
+    began = time.perf_counter()
+    _, scene, checker, _ = task
+    findings = Session(*task).run()
+    print(f"{scene} checked by {checker.name} in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    return findings
+
+
+def measure(footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...], jobs: int) -> Findings:
+    """Check every scene by every checker."""
+    tasks = [(footage, scene, checker, cheats) for checker in checkers for scene in footage.scenes]
+    findings = Findings()
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for found in pool.imap_unordered(_check, tasks):
+            findings.merge(found)
+    return findings
+
+
+def film(footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]) -> dict[str, str]:
+    """Make every frame; the versions of the Blenders that did."""
+    footage.build()
+    versions = {CHEATER.name: footage.shoot(CHEATER, cheats, previews=MEASURED)}
+    footage.forge(cheats)
+    for checker in checkers:
+        versions[checker.name] = footage.shoot(checker.maker)
+    return versions
+
+
+def report(findings: Findings, footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]) -> None:
+    print(LEGEND.format(frames=len(footage.frames), scenes=len(footage.scenes)))
+    if not MEASURED:
+        print("Level 3 is not measured: this checkout has no imaging.expected.unexpected.")
+    for checker in checkers:
+        print(f"\n== checked by {checker.name} ==")
+        apart = {scene: findings.apart[checker.name, scene] for scene in footage.scenes}
+        print("honest linear pixels that differ: " + ", ".join(f"{s} {100 * a:.2g} %" for s, a in apart.items()))
+        print()
+        print(*by_level(findings, checker.name, cheats), sep="\n")
+        for tolerance in checker.tolerances:
+            print(f"-- targets for a checked frame, {tolerance} tolerance --")
+            print(*against_targets(findings, checker.name, tolerance, cheats), sep="\n")
+
+
+def _other(text: str) -> Maker:
+    name, equals, program = text.partition("=")
+    if not (name and equals and os.access(program, os.X_OK)):
+        raise argparse.ArgumentTypeError(f"written NAME=PATH, where PATH is a Blender or a Python, not {text!r}")
+    return Maker(name, program)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few minutes: two scenes, few cheats, the same build")
+    parser.add_argument("--other", type=_other, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be given again")
+    parser.add_argument("--draws", type=int, help="checks of each cheated frame; of each honest one ten times as many")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that compare")
+    parser.add_argument("--json", type=Path, help="write all counts here as well")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="take renders from here, and leave new ones")
+    options = parser.parse_args()
+
+    cheats = tuple(cheat for cheat in CHEATS if cheat.quick or not options.quick)
+    scenes = options.scene or (QUICK_SCENES if options.quick else SCENES)
+    checkers = [Checker("this build", AGAIN, True, options.draws or SAME_DRAWS)]
+    if not options.quick:
+        checkers += [Checker(maker.name, maker, False, options.draws or OTHER_DRAWS) for maker in _others(options)]
+    with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
+        home = options.keep.resolve() if options.keep else Path(folder)
+        footage = Footage(home, scenes, QUICK_FRAMES if options.quick else FRAMES, SIZE, SAMPLES)
+        versions = film(footage, checkers, cheats)
+        findings = measure(footage, checkers, cheats, options.jobs)
+    print(f"Cheater: Blender {versions[CHEATER.name]}. Checkers: {versions}")
+    report(findings, footage, checkers, cheats)
+    if options.json:
+        told: dict[str, Any] = {"versions": versions, "rows": rows(findings)}
+        told["touched"] = [{"scene": s, "cheat": c, "fraction": f} for (s, c), f in findings.touched.items()]
+        told["apart"] = [{"checker": c, "scene": s, "fraction": f} for (c, s), f in findings.apart.items()]
+        options.json.write_text(json.dumps(told, indent=2))
+
+
+def _others(options: argparse.Namespace) -> list[Maker]:
+    return [NO_AVX2, *options.other]
+
+
+if __name__ == "__main__":
+    main()

@@ -51,7 +51,7 @@ class Maker:
 
 CHEATER = Maker("this build")
 """Who makes every cheat, and the honest frames that they are held beside."""
-AGAIN = Maker("again")
+AGAIN = Maker("same class")
 """The same in another process: who checks within a class."""
 NO_AVX2 = Maker("without AVX2", environment={"CYCLES_CPU_NO_AVX2": "1"})
 """Cycles reads this variable in ``util/debug.cpp``; it takes its SSE4.2 kernels then."""

@@ -15,18 +15,18 @@ from footage import CHEATER, LINEAR, Footage, Maker
 
 from renderbros_addon.imaging.compare import compare
 from renderbros_addon.imaging.decode import Image
-from renderbros_addon.imaging.judge import EXACT, calibrated, judge
+from renderbros_addon.imaging.judge import DEFAULT_TOLERANCE, EXACT, calibrated, judge
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.verdicts import Comparison, Tolerance, Verdict
 
-CROPS = 2
-"""That one check compares."""
 SHARE = 1 / 25
 """Of the frame's area, each crop."""
-LEAST_SIDE = 64
-"""Pixels of a crop, where the frame has them."""
 HONEST_TIMES = 10
 """An honest frame is checked so many times as often as a cheated one: less may go wrong with it."""
+PLACES, HONEST_PLACES = 60, 4
+"""Each check draws its crops from so many random places in the frame, and for an honest one from four times as many."""
+DELIVERED_LESS = 4
+"""What is delivered is checked so many times less often than linear floats, for which the targets are."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Checker:
     same_class: bool
     draws: int
     """Checks of each cheated frame."""
+    crops: int = 2
+    """That one check compares."""
+    least: int = 64
+    """Pixels along each side of a crop, where the frame has them."""
 
     @property
     def tolerances(self) -> tuple[str, ...]:
@@ -93,8 +97,8 @@ class Session:
             reference = self._reference(frame, stored)
             honest = self._footage.honest(CHEATER, self._scene, frame, stored)
             random = self._random(frame, f"calibration {stored}")
-            for _ in range(self._checker.draws):
-                region = draw_region(random, reference.width, reference.height)
+            for _ in range(PLACES):
+                region = self._place(random)
                 pair = compare(cropped(reference, region), honest, region)
                 yield frame, calibrated(pair.passes[0], pair.perceptual.whole)
 
@@ -142,50 +146,60 @@ class Session:
                 self._note(f"whole {stored} calibrated", delivery.name, verdict, reason)
         return compared
 
-    def _check_crops(
-        self, frame: int, delivery: Delivery, stored: str, reference: Image
-    ) -> Iterator[tuple[str, Verdict]]:
+    def _check_crops(self, frame: int, delivery: Delivery, stored: str, reference: Image) -> list[tuple[str, Verdict]]:
         """The frame's verdict of each check, by each tolerance."""
         random = self._random(frame, f"{delivery.name} {stored}")
         others = [tolerance for at, tolerance in self._pairs if at != frame]
-        for _ in range(self._checker.draws * (HONEST_TIMES if delivery.name == HONEST else 1)):
-            calibration = others[random.integers(len(others))] if others else None
-            found: dict[str, list[tuple[Verdict, str]]] = {kind: [] for kind in self._checker.tolerances}
-            for _ in range(CROPS):
-                region = draw_region(random, reference.width, reference.height)
-                for kind, finding in self._compare_crop(region, reference, delivery.image, calibration):
-                    found[kind].append(finding)
-                if all("mismatch" in dict(findings) for findings in found.values()):
-                    break
-            for kind, findings in found.items():
-                verdict = worst(verdict for verdict, _ in findings)
-                self._note(f"crops {stored} {kind}", delivery.name, verdict, dict(findings)[verdict])
-                yield kind, verdict
-
-    def _compare_crop(
-        self, region: Region, reference: Image, image: Image, calibration: Tolerance | None
-    ) -> Iterator[tuple[str, tuple[Verdict, str]]]:
-        if self._checker.same_class:
-            compared = compare(cropped(reference, region), image, region, EXACT)
-            yield "exact", (compared.verdict, compared.reason)
-            return
-        compared = compare(cropped(reference, region), image, region)
-        yield "default", (compared.verdict, compared.reason)
-        if calibration is not None:
-            yield "calibrated", judge(compared.passes, compared.perceptual, calibration)
+        times = HONEST_TIMES if delivery.name == HONEST else 1
+        places = [self._place(random) for _ in range(PLACES * (HONEST_PLACES if times > 1 else 1))]
+        crops = Crops(reference, delivery.image, places)
+        given: list[tuple[str, Verdict]] = []
+        draws = self._checker.draws if stored == LINEAR else self._checker.draws // DELIVERED_LESS
+        for _ in range(draws * times):
+            drawn = random.choice(len(crops.regions), self._checker.crops, replace=False)
+            tolerances = {"exact": EXACT} if self._checker.same_class else {"default": DEFAULT_TOLERANCE}
+            if others:
+                tolerances["calibrated"] = others[random.integers(len(others))]
+            for kind, tolerance in tolerances.items():
+                # A mismatch is one whatever the other crop says.
+                found: dict[Verdict, str] = {}
+                for place in drawn:
+                    if "mismatch" not in found:
+                        verdict, reason = crops.judged(int(place), tolerance)
+                        found[verdict] = reason
+                verdict = worst(found)
+                self._note(f"crops {stored} {kind}", delivery.name, verdict, found[verdict])
+                given.append((kind, verdict))
+        return given
 
     def _note(self, level: str, name: str, verdict: Verdict, reason: str) -> None:
         self.findings.note(Row(self._checker.name, level, self._scene, name), verdict, reason)
+
+    def _place(self, random: np.random.Generator) -> Region:
+        """Anywhere in the frame, each place as likely as any other."""
+        width, height = self._footage.size
+        across, down = (min(side, max(self._checker.least, round(sqrt(SHARE) * side))) for side in (width, height))
+        x, y = int(random.integers(width - across + 1)), int(random.integers(height - down + 1))
+        return Region(x0=x, y0=y, x1=x + across, y1=y + down)
 
     def _random(self, frame: int, what: str) -> np.random.Generator:
         return np.random.default_rng(zlib.crc32(f"{self._checker.name} {self._scene} {frame} {what}".encode()))
 
 
-def draw_region(random: np.random.Generator, width: int, height: int) -> Region:
-    """Anywhere in the frame, each place as likely as any other."""
-    across, down = (min(side, max(LEAST_SIDE, round(sqrt(SHARE) * side))) for side in (width, height))
-    x, y = int(random.integers(width - across + 1)), int(random.integers(height - down + 1))
-    return Region(x0=x, y0=y, x1=x + across, y1=y + down)
+class Crops:
+    """Places in a frame; what is there is compared when it is first asked for."""
+
+    def __init__(self, reference: Image, image: Image, regions: Sequence[Region]) -> None:
+        self._reference, self._image, self.regions = reference, image, regions
+        self._compared: dict[int, Comparison] = {}
+
+    def judged(self, place: int, tolerance: Tolerance) -> tuple[Verdict, str]:
+        """The verdict on the crop at one of the places, and its reason."""
+        if place not in self._compared:
+            region = self.regions[place]
+            self._compared[place] = compare(cropped(self._reference, region), self._image, region)
+        compared = self._compared[place]
+        return judge(compared.passes, compared.perceptual, tolerance)
 
 
 def cropped(image: Image, region: Region) -> Image:

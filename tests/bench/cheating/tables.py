@@ -43,9 +43,8 @@ def against_targets(findings: Findings, checker: str, tolerance: str, cheats: Se
     for cheat in cheats:
         tally = _of(findings, checker, level, cheat.name)
         if cheat.target is None:
-            touched = sum(findings.touched.get((row.scene, cheat.name), 0) for row in _rows(findings, checker, level))
-            count = len({row.scene for row in _rows(findings, checker, level)})
-            why = f"no target; it touches {100 * touched / max(1, count):.3g} % of the pixels"
+            shares = [share for (_, name), share in findings.touched.items() if name == cheat.name]
+            why = f"no target; it touches {100 * sum(shares) / len(shares):.3g} % of the pixels"
             yield f"{cheat.name:{_NAME}} {_rate(tally.match, tally.total)}  {why}"
         elif tally.total and wilson(tally.match, tally.total)[1] <= cheat.target:
             met.append(cheat.name)

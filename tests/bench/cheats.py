@@ -98,9 +98,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few minutes: two scenes, few cheats, the same build")
     parser.add_argument("--other", type=_other, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be given again")
-    parser.add_argument(
-        "--draws", type=int, default=DRAWS, help="checks of each cheated frame; of each honest one ten times as many"
-    )
+    parser.add_argument("--draws", type=int, default=DRAWS, help="checks of each cheated frame")
+    parser.add_argument("--crops", type=int, default=2, help="that a check compares")
+    parser.add_argument("--least", type=int, default=64, help="pixels of a crop's side; a fifth of the frame's if more")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that compare")
     parser.add_argument("--json", type=Path, help="write all counts here as well")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="take renders from here, and leave new ones")

@@ -32,22 +32,61 @@ def cache_references() -> Iterator[Reference]:
 
 
 def unbaked() -> Iterator[str]:
-    """Simulations that are not baked: a farm renders frames in no order, and they are right in theirs alone."""
+    """Simulations that are not baked: a farm renders frames in no order, and they are right in theirs alone.
+
+    Of what geometry nodes bake into the .blend itself, Blender doesn't tell whether there is any: that counts as none.
+    """
     for thing in bpy.data.objects:
         for modifier in thing.modifiers:
-            if modifier.type in ("CLOTH", "SOFT_BODY") and modifier.show_render and not _baked(modifier.point_cache):
+            if modifier.show_render and any(not settled for settled in _settled(modifier, thing)):
                 yield f'Modifier "{modifier.name}" of {described(thing)}'
         for system in thing.particle_systems:
-            if system.settings.type == "EMITTER" and not _baked(system.point_cache):
+            moved = system.settings.type == "EMITTER" or system.use_hair_dynamics
+            # What hair does is kept as cloth.
+            cache = system.point_cache if system.cloth is None else system.cloth.point_cache
+            if moved and not _baked(cache, thing):
                 yield f'Particle system "{system.name}" of {described(thing)}'
     for scene in bpy.data.scenes:
         world = scene.rigidbody_world
-        if world is not None and world.enabled and world.collection and not _baked(world.point_cache):
+        if world is not None and world.enabled and world.collection and not _baked(world.point_cache, scene):
             yield f"Rigid body world of {described(scene)}"
 
 
-def _baked(cache: Any) -> bool:
-    return bool(cache.is_baked or cache.use_external)
+def _settled(modifier: Any, thing: Any) -> Iterator[bool]:
+    """For each simulation of ``modifier``, whether it is baked."""
+    if modifier.type in ("CLOTH", "SOFT_BODY"):
+        yield _baked(modifier.point_cache, thing)
+    elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
+        for surface in modifier.canvas_settings.canvas_surfaces:
+            # A sequence of images is made by baking alone.
+            if surface.is_active and surface.surface_format == "VERTEX":
+                yield _baked(surface.point_cache, thing)
+    elif modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN" and modifier.domain_settings is not None:
+        yield bool(modifier.domain_settings.has_cache_baked_data)
+    elif modifier.type == "NODES":
+        for bake in modifier.bakes:
+            # A Bake node that nobody baked hands on what it is given.
+            if bake.node is None or bake.node.bl_idname == "GeometryNodeSimulationOutput":
+                yield bool(_bake_on_disk(modifier, bake, thing))
+
+
+def _bake_on_disk(modifier: Any, bake: Any, thing: Any) -> list[Path]:
+    """Files of what was baked of one node, if it goes to disk."""
+    parent = bake.directory if bake.use_custom_path else modifier.bake_directory
+    if not parent or not bakes_to_disk(modifier, bake):
+        return []
+    folder = "meta" if bake.use_custom_path else f"{bake.bake_id}/meta"
+    return Cached((folder,), _BAKED).files(absolute(parent, thing))
+
+
+def _baked(cache: Any, block: Any) -> bool:
+    """Whether every frame of a simulation is kept: baked, or in a disk cache that playing the scene has filled."""
+    if cache is None:
+        return False
+    if cache.is_baked or cache.use_external:
+        return True
+    kept = {int(file.stem.split("_")[-2]) for found in _point_cache(cache, block, "") for file in found.files()}
+    return set(range(cache.frame_start, cache.frame_end + 1, cache.frame_step)) <= kept
 
 
 def _of_modifier(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:

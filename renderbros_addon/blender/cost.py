@@ -28,8 +28,7 @@ from .configure import (
     require_camera,
     settings_kept,
 )
-from .devices import choose_device
-from .failures import CannotServe
+from .devices import choose_device_or_cpu
 from .open import open_blend
 from .regions import Canvas, canvas_of, set_border
 from .render import adaptive_margin
@@ -79,23 +78,13 @@ def measure_cost(request: MeasureCostRequest) -> CostMeasured:
     with settings_kept(scene), tempfile.TemporaryDirectory(prefix="cost-") as folder:
         apply_settings(scene, request.settings)
         refuse_scripts(scene)
-        device = _device(scene, request.device)
+        device = choose_device_or_cpu(scene, request.device, cycles_preferences())
         apply_linear(scene)
         apply_output(scene)
         scene.frame_set(request.frame)
         require_camera(scene)
         preview = _Preview(scene, Path(folder), device)
         return CostMeasured(id=request.id, cost=preview.measure(), device=device)
-
-
-def _device(scene: Any, wanted: DeviceKind) -> DeviceKind:
-    """Render on ``wanted`` if there is one: where the cost lies, the processor tells nearly as well."""
-    try:
-        choose_device(scene, wanted, cycles_preferences())
-        return wanted
-    except CannotServe:
-        choose_device(scene, "CPU", None)
-        return "CPU"
 
 
 class _Preview:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..imaging.decode import Pixels
 from ..imaging.errors import ImageError
-from ..imaging.exr_write import float_spec, new_exr
+from ..imaging.image_write import float_spec, new_exr
 from ..imaging.passes import read_window
 from ..protocol.regions import Region
 from ..protocol.states import FailureCode

@@ -15,7 +15,7 @@ import psutil
 from ..protocol.jobs import DeviceKind
 from ..protocol.states import FailureCode
 from ..protocol.workers import Capabilities, Device
-from .failures import worker_fault
+from .failures import CannotServe, worker_fault
 from .versions import cycles_preferences, engines, running_series
 
 GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
@@ -60,6 +60,19 @@ def choose_device(scene: Any, kind: DeviceKind, preferences: Any | None) -> str:
         f"The job asks for a GPU and Cycles finds none here (looked for {', '.join(GPU_BACKENDS)}): "
         "install the graphics driver, or submit the job for the CPU.",
     )
+
+
+def choose_device_or_cpu(scene: Any, wanted: DeviceKind, preferences: Any | None) -> DeviceKind:
+    """Make ``scene`` render on ``wanted`` if there is one, else on the processor: for previews, where either will do.
+
+    Returns which it is.
+    """
+    try:
+        choose_device(scene, wanted, preferences)
+        return wanted
+    except CannotServe:
+        choose_device(scene, "CPU", None)
+        return "CPU"
 
 
 def _gpus(preferences: Any, backend: str) -> list[Any]:

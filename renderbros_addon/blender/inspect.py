@@ -73,6 +73,8 @@ def look(request: InspectRequest, told: Iterable[str] = ()) -> Inspection:
         if changed:
             warnings.append(f"Frames are named {template}: the scene's own file name can't be used on every platform.")
         warnings += _warnings(scene, request.settings)
+        unrepeatable = tuple(not_repeatable_because(scene))
+        warnings += unrepeatable
         files = needed_files()
         if note := outside_note(files, Path(request.blend).parent):
             warnings.append(note)
@@ -92,6 +94,8 @@ def look(request: InspectRequest, told: Iterable[str] = ()) -> Inspection:
             extras=tuple(extra.name for extra in extras_of(scene, template)),
             cameras=tuple(thing.name for thing in scene.objects if thing.type == "CAMERA"),
             whole_because=tuple(whole_because(scene)),
+            local=is_local(scene),
+            repeatable=not unrepeatable,
             files=tuple(str(path) for path in files),
             missing=tuple(missing_files()),
             warnings=tuple(warnings),
@@ -128,6 +132,35 @@ def whole_because(scene: Any) -> Iterator[str]:
         yield "Freestyle draws lines over the whole frame."
     if any(thing.type in ("GPENCIL", "GREASEPENCIL") and not thing.hide_render for thing in scene.objects):
         yield "Grease Pencil objects are drawn over the whole frame."
+
+
+def is_local(scene: Any) -> bool:
+    """Whether each pixel of a finished frame depends on its own samples alone, in the format that is set."""
+    image = scene.render.image_settings
+    lossless = image.file_format in ("PNG", "TIFF") or (
+        image.file_format in ("OPEN_EXR", "OPEN_EXR_MULTILAYER") and image.exr_codec in _EXACT_CODECS
+    )
+    through_whole = active_tree(scene) is not None or denoised_layers(scene)
+    return lossless and not through_whole and not any(whole_because(scene))
+
+
+_EXACT_CODECS = ("NONE", "ZIP", "ZIPS", "PIZ", "RLE")
+
+
+def not_repeatable_because(scene: Any) -> Iterator[str]:
+    """Each thing that makes a frame come out differently a second time on the same kind of machine, in a sentence."""
+    loose = list(unbaked())
+    if loose:
+        yield (
+            f"Not baked, and so perhaps different in each frame that is rendered alone: {', '.join(loose[:5])}"
+            + (f" and {len(loose) - 5} more." if len(loose) > 5 else ".")
+        )
+    if scene.render.engine != "CYCLES":
+        return
+    if scene.cycles.time_limit > 0:
+        yield f"Sampling stops after {scene.cycles.time_limit:g} s, with more or fewer samples each time."
+    if scene.cycles.use_guiding and not scene.cycles.use_deterministic_guiding:
+        yield "Path guiding learns differently each time unless it is deterministic (Sampling > Path Guiding)."
 
 
 def _cycles_reasons(scene: Any) -> Iterator[str]:
@@ -192,12 +225,6 @@ def _warnings(scene: Any, settings: RenderSettings) -> Iterator[str]:
         yield f"The seed has no meaning for the engine {scene.render.engine}."
     if denoised_layers(scene) and not can_denoise():
         yield "The scene is denoised, and this Blender is built without OpenImageDenoise: only others can render it."
-    loose = list(unbaked())
-    if loose:
-        yield (
-            f"Not baked, and so perhaps different in each frame that is rendered alone: {', '.join(loose[:5])}"
-            + (f" and {len(loose) - 5} more." if len(loose) > 5 else ".")
-        )
 
 
 def blocked_warning(blocked: str) -> str:

@@ -50,6 +50,22 @@ class ProgressBoard:
             self._task = None
             bpy.app.handlers.render_stats.remove(self._note)
 
+    @contextmanager
+    def counting(self, task: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Take what the yielded function is told as how many of ``total`` parts of ``task`` are done."""
+
+        def tell(done: int) -> None:
+            self._samples = (done, total)
+
+        self._shown = None
+        self._started = self._clock()
+        self._samples = (0, total)
+        self._task = task
+        try:
+            yield tell
+        finally:
+            self._task = None
+
     def news(self) -> tuple[str, Progress] | None:
         """The task and its progress if that has changed since the last call."""
         task, samples = self._task, self._samples

@@ -25,6 +25,7 @@ from .denoise import require_denoiser
 from .devices import choose_device
 from .failures import scene_fault
 from .frame_names import frame_name
+from .locality import not_local_because
 from .outputs import extras_of
 from .progress import ProgressBoard
 from .regions import Canvas, canvas_of, set_border
@@ -48,8 +49,6 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
         apply_settings(scene, spec.settings)
         canvas = canvas_of(scene.render)
         check_size(canvas, spec.width, spec.height)
-        if not request.linear and (request.region.width, request.region.height) != (canvas.width, canvas.height):
-            raise scene_fault(FailureCode.BAD_SETTING, "A part of a frame is rendered to linear pixels or not at all.")
         if request.region.x1 > canvas.width or request.region.y1 > canvas.height:
             raise scene_fault(
                 FailureCode.SIZE_MISMATCH,
@@ -65,34 +64,57 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
             apply_linear(scene)
         apply_output(scene)
         extras = extras_of(scene, frame_name(scene)[0])
-        crop_after = _apply_region(scene, request.region, canvas)
+        crop_after = _apply_region(scene, request.region, canvas, in_place=not request.linear)
         scene.frame_set(request.frame)
+        if crop_after is not None and not request.linear:
+            _require_local(scene)
         require_camera(scene)
         started = time.perf_counter()
         with board.watching(request.id):
             path, others = write_frame(scene, extras, request.frame, out_dir)
         seconds = time.perf_counter() - started
     if crop_after is not None:
-        whole = path.rename(path.with_name(f"whole{path.suffix}"))
-        try:
-            crop(whole, crop_after, path)
-        except OSError as error:
-            raise writing_failed(str(error), error.errno, out_dir) from error
-        whole.unlink()
+        # Beside the picture there are only the other views of a stereo frame: a compositor has no part in this.
+        for file in (path, *(Path(extra.path) for extra in others)):
+            _cut(file, crop_after, out_dir)
     return Written(path, others, seconds, device)
 
 
-def _apply_region(scene: Any, region: Region, canvas: Canvas) -> Region | None:
-    """Set the border for ``region``; return what must be cut from the written file, or None if it fits."""
+def _require_local(scene: Any) -> None:
+    """CannotServe (``bad_setting``) if a part of the frame, in the scene's own format, would differ from the whole."""
+    if reasons := list(not_local_because(scene)):
+        raise scene_fault(
+            FailureCode.BAD_SETTING,
+            f"A part of a frame of this scene would not show what the whole does. {' '.join(reasons)}",
+        )
+
+
+def _cut(path: Path, region: Region, out_dir: Path) -> None:
+    """Leave of the image at ``path`` only ``region``."""
+    whole = path.rename(path.with_name(f"whole_{path.name}"))
+    try:
+        crop(whole, region, path)
+    except OSError as error:
+        raise writing_failed(str(error), error.errno, out_dir) from error
+    whole.unlink()
+
+
+def _apply_region(scene: Any, region: Region, canvas: Canvas, *, in_place: bool) -> Region | None:
+    """Set the border for ``region``; return what must be cut from the written file, or None if it fits.
+
+    With ``in_place`` the region has in the written file the place that it has in the frame, since dithering goes by it.
+    """
     output = canvas.output
     if (region.width, region.height) == (output.width, output.height):
         return None  # a whole frame: the scene's own border stays as it is
+    if in_place and canvas.border is not None and canvas.cropped:
+        return region  # Blender's file starts where the border does: to move nothing, all of it is rendered.
     wanted = region.shifted(output.x0, output.y0)
     limits = canvas.border or output
     # A tile wholly outside of the scene's border still needs a border to render: one pixel of the scene's will do.
     corner = Region(x0=limits.x0, y0=limits.y0, x1=limits.x0 + 1, y1=limits.y0 + 1)
     rendered = _grown(wanted.intersection(limits) or corner, adaptive_margin(scene), limits)
-    if canvas.border is None or canvas.cropped:
+    if not in_place and (canvas.border is None or canvas.cropped):
         set_border(scene.render, rendered, canvas, crop=True)
         return wanted.shifted(-rendered.x0, -rendered.y0) if rendered != wanted else None
     # Outside of the border Blender fills the frame with values that depend on the pass. Let it fill, and cut after.

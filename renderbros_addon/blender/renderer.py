@@ -33,6 +33,7 @@ from ..protocol.renderer import (
     InspectRequest,
     MeasureCostRequest,
     MissingFile,
+    PreviewRequest,
     Progressed,
     QuitRequest,
     Rendered,
@@ -44,6 +45,7 @@ from .configure import NotRestored
 from .confine import confine
 from .cost import measure_cost
 from .devices import capabilities
+from .expect import preview
 from .failures import CannotServe, scene_fault
 from .finish import finish
 from .inspect import blocked_warning, inspect
@@ -151,6 +153,9 @@ class Renderer:
         if isinstance(request, MeasureCostRequest):
             self._open = None
             return measure_cost(request)
+        if isinstance(request, PreviewRequest):
+            self._open = None
+            return preview(request, self._board)
         if isinstance(request, BuildSampleRequest):
             self._open = None
             build_sample(Path(request.path))

@@ -48,7 +48,10 @@ def usable_folder(out: Path) -> Path:
 
 
 class Fetcher:
-    """Brings a job's frames into the folder ``out``, each once; the folder never holds an unfinished file's name."""
+    """Brings a job's frames into the folder ``out``, each once, or again if it is replaced.
+
+    The folder never holds an unfinished file's name.
+    """
 
     def __init__(self, client: DispatcherClient, job_id: str, out: Path) -> None:
         self.out = out
@@ -71,7 +74,9 @@ class Fetcher:
             if frame.status is not FrameStatus.DONE:
                 continue
             for file in frame.files:
-                if file.name in self.fetched:
+                known = self.fetched.get(file.name)
+                # Another file by that name has been rendered since by somebody else: the first one's worker cheated.
+                if known is not None and known.file.output.sha256 == file.output.sha256:
                     continue
                 path = self.out.joinpath(*file.name.split("/"))
                 try:

@@ -31,7 +31,8 @@ def follow(
     while True:
         job = client.job(job_id)
         display.show(job)
-        if fetcher and job.frames_done != brought:
+        # At the end once more: a frame may have been replaced by one that somebody else rendered.
+        if fetcher and (job.frames_done != brought or job.status.ended):
             for file in fetcher.fetch():
                 display.finished(file, job)
             brought = job.frames_done

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from ..protocol.jobs import DeviceKind, RenderSettings
+from ..protocol.leases import Progress
 from ..protocol.renderer import (
     BuildSampleRequest,
     Built,
@@ -16,12 +17,14 @@ from ..protocol.renderer import (
     Inspection,
     InspectRequest,
     MeasureCostRequest,
+    Previewed,
+    PreviewRequest,
 )
 from ..worker.command import renderer_command
 from ..worker.renderer_process import RendererLost, RendererProcess
 from .errors import CommandError
 
-Good = TypeVar("Good", Inspection, CostMeasured, Built)
+Good = TypeVar("Good", Inspection, CostMeasured, Previewed, Built)
 
 
 @contextmanager
@@ -50,6 +53,27 @@ def measure_cost(
     )
     with _told(f"Blender failed to measure {blend}"):
         return _good(process.request(request), str(blend))
+
+
+def preview(
+    process: RendererProcess,
+    blend: Path,
+    scene: str | None,
+    settings: RenderSettings,
+    device: DeviceKind,
+    frames: tuple[int, ...],
+    seconds: float,
+    on_progress: Callable[[Progress], None],
+) -> Previewed:
+    """What ``frames`` of ``blend`` look like with ``settings`` applied, as many as take ``seconds``.
+
+    CommandError if it can't be rendered; RendererStopped if ``process`` is killed meanwhile.
+    """
+    request = PreviewRequest(
+        id="preview", blend=str(blend), scene=scene, settings=settings, device=device, frames=frames, seconds=seconds
+    )
+    with _told(f"Blender failed to preview {blend}"):
+        return _good(process.request(request, on_progress), str(blend))
 
 
 def build_sample(process: RendererProcess, path: Path) -> None:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView, LogEntry
-from . import costing, inspection, options, preview, settings, submission
+from . import costing, expecting, inspection, options, preview, settings, submission
+from .check_lines import check_counts, check_line
 from .command import command
 from .connecting import connect
 from .errors import DONE, FAILED, Interrupted, UsageError
@@ -52,6 +53,7 @@ def submit(
     priority: options.Priority = 50,
     allow_missing: options.AllowMissing = False,
     no_bundle: options.NoBundle = False,
+    expect: options.Expect = expecting.SUBMIT_SECONDS,
     blender: options.Blender = None,
     blender_series: options.BlenderSeries = None,
     dispatcher: options.Dispatcher = None,
@@ -65,7 +67,7 @@ def submit(
         blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
         allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
         format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
-        blender_series=blender_series,
+        blender_series=blender_series, expect=expect,
     )  # fmt: skip
     if film and out_dir is None:
         raise UsageError("--preview: say where the frames and the film shall go: --out DIR")
@@ -80,6 +82,7 @@ def submit(
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
             prepared = submission.prepare(wish, found)
             prepared = costing.measured(process, wish, found, prepared, shown.step)
+            prepared = expecting.expected(process, wish, found, prepared, shown.step)
         for note in prepared.spec.notes:
             out.note(f"note: {note}")
         shown.step("sending the scene")
@@ -134,6 +137,7 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
     """Tell how a job stands, frame by frame, and what has happened to it."""
     with connect(dispatcher, ca) as client:
         one, frames, log = client.job(job_id), client.frames(job_id).frames, client.log(job_id).entries
+        checks = client.job_checks(job_id)
     lines = [
         f"{one.name} ({one.id}) is {one.status.value}",
         f"  frames {format_frames(one.frames)} of {one.width}x{one.height} pixels"
@@ -145,10 +149,13 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
         *([f"  failed: {one.reason.message} ({one.reason.code.value})"] if one.reason else []),
         *(f"  note: {note}" for note in one.notes),
         *(f"  frame {task.frame} is with {task.worker_name}" for task in one.running),
+        *([f"  checks: {check_counts(one.checks)}"] if one.checks else []),
+        *(f"  {check_line(check)}" for check in checks),
         *(_log_line(entry) for entry in log),
     ]
     details = {
         "frame_views": [frame.model_dump(mode="json") for frame in frames],
+        "check_views": [check.model_dump(mode="json") for check in checks],
         "log": [entry.model_dump(mode="json") for entry in log],
     }
     out.result(_job_json(one) | details, "\n".join(lines))

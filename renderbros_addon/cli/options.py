@@ -11,6 +11,14 @@ Blend = Annotated[Path, typer.Argument(metavar="FILE.blend", help="The scene to 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as submit and jobs print it.")]
 
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder that the finished frames go to.")]
+Expect = Annotated[
+    float,
+    typer.Option(
+        "--expect",
+        metavar="SECONDS",
+        help="Preview frames here for so long, small, for the dispatcher to compare the finished ones with; 0: none.",
+    ),
+]
 Preview = Annotated[bool, typer.Option("--preview", help="Also make a film of the frames (MP4) beside them.")]
 Dispatcher = Annotated[
     str | None, typer.Option("--dispatcher", metavar="URL", help="Where the dispatcher answers.", show_default=False)

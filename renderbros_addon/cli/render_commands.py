@@ -11,7 +11,7 @@ import typer
 from ..client.http import DispatcherClient
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView
-from . import costing, inspection, options, preview, settings, submission
+from . import costing, expecting, inspection, options, preview, settings, submission
 from .command import command
 from .errors import DONE, FAILED
 from .farm import LocalFarm
@@ -59,6 +59,7 @@ def render(
     priority: options.Priority = 50,
     allow_missing: options.AllowMissing = False,
     no_bundle: options.NoBundle = False,
+    expect: options.Expect = 0,
     blender: options.Blender = None,
     blender_series: options.BlenderSeries = None,
     film: options.Preview = False,
@@ -71,6 +72,7 @@ def render(
         "allow_missing": allow_missing, "bundle": not no_bundle, "engine": engine, "samples": samples,
         "percentage": percentage, "format": file_format, "camera": camera, "view_layers": view_layers,
         "seed": seed, "device": device, "chunk": chunk, "blender_series": blender_series,
+        "expect": expect,
     }  # fmt: skip
     return _run(out, chosen, out_dir or Path(f"{blend.stem}-frames"), blend=blend, asked=asked, film=film)
 
@@ -104,6 +106,7 @@ def _run(
                 found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
                 sent = submission.prepare(wish, found)
                 sent = costing.measured(process, wish, found, sent, shown.step)
+                sent = expecting.expected(process, wish, found, sent, shown.step)
             _announce(out, shown, sent, farm.workers, out_dir)
             job = submission.submit(client, sent).job
             fetcher = Fetcher(client, job.id, folder)

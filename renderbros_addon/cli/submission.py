@@ -22,6 +22,9 @@ from ..protocol.series import parse_series
 from ..protocol.source_roots import SEVERAL_DRIVES, below
 from .errors import CommandError, UsageError
 
+MAX_EXPECT = 3600
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -39,6 +42,8 @@ class Wish:
     priority: int
     allow_missing: bool
     bundle: bool
+    expect: float
+    """Seconds that previewing frames may take, for the dispatcher to compare with; 0 for none."""
     chunk: int | None
     """Consecutive frames for a worker; None leaves it to the dispatcher."""
     series: tuple[str, ...] | None
@@ -55,6 +60,7 @@ def wish(
     priority: int,
     allow_missing: bool,
     bundle: bool,
+    expect: float = 0,
     chunk: int | None = None,
     blender_series: str | None = None,
     **settings: object,
@@ -71,6 +77,8 @@ def wish(
         grid = TileGrid.parse(tiles) if tiles is not None and not by_cost else None
     except ValueError as error:
         raise UsageError(f"--tiles: {error}, or auto") from None
+    if not 0 <= expect <= MAX_EXPECT:
+        raise UsageError(f"--expect: between 0 and {MAX_EXPECT} seconds, not {expect:g}")
     if chunk is not None and not 1 <= chunk <= MAX_FRAMES:
         raise UsageError(f"--chunk: between 1 and {MAX_FRAMES} frames, not {chunk}")
     try:
@@ -107,6 +115,7 @@ def wish(
         priority=priority,
         allow_missing=allow_missing,
         bundle=bundle,
+        expect=expect,
         chunk=chunk,
         series=series,
     )
@@ -181,6 +190,8 @@ def prepare(asked: Wish, found: Inspection, saved_as: Path | None = None) -> Sub
         playback=found.playback,
         frame_name=found.frame_name,
         extras=found.extras,
+        local=found.local,
+        repeatable=found.repeatable,
         notes=tuple(note[:1000] for note in notes[:100]),
         scene=SceneSpec(
             blend=placed[0][0],

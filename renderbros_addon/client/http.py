@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ..protocol.checks import CheckList, CheckView
 from ..protocol.jobs import FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
@@ -129,6 +130,14 @@ class DispatcherClient(Connection):
 
     def ban_worker(self, worker_id: str) -> WorkerView:
         return self._change_worker(worker_id, "ban")
+
+    def job_checks(self, job_id: str) -> tuple[CheckView, ...]:
+        """The latest checks of a job's results, the newest first."""
+        return self.call("GET", f"/jobs/{job_id}/checks", CheckList).checks
+
+    def worker_checks(self, worker_id: str) -> tuple[CheckView, ...]:
+        """The latest checks of a worker's results, the newest first."""
+        return self.call("GET", f"/workers/{worker_id}/checks", CheckList).checks
 
     def pardon_worker(self, worker_id: str) -> WorkerView:
         return self._change_worker(worker_id, "pardon")

@@ -13,11 +13,12 @@ from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 from nicegui import run, ui
 
-from ..dispatcher import jobs, views, workers
+from ..dispatcher import checks, jobs, standings, views, workers
 from ..dispatcher.errors import NotFound, RequestRefused
 from ..dispatcher.service import Dispatcher
 from ..dispatcher.store import Tx
 from ..protocol.base import API_PREFIX, Identifier
+from ..protocol.checks import CheckView
 from ..protocol.frames import format_frames
 from ..protocol.jobs import Frame, FrameView, JobView
 from ..protocol.states import FrameStatus, JobStatus, WorkerStatus
@@ -30,6 +31,10 @@ MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "
 MAX_PICTURES = 24
 """Finished frames shown of one job, the latest."""
 
+MAX_CHECKS = 50
+"""Checks shown of one job, the latest."""
+
+VERDICT_COLOURS = {"match": "positive", "mismatch": "negative", "inconclusive": "warning", "open": "primary"}
 JOB_COLOURS = {
     JobStatus.COMPLETED: "positive",
     JobStatus.FAILED: "negative",
@@ -144,23 +149,26 @@ class _JobPage:
         self._shown: object = None
         self._after = 0
         self._pictures: tuple[FrameView, ...] = ()
+        self._checked: tuple[CheckView, ...] = ()
 
     async def build(self) -> None:
         _header(self._job_id)
         with ui.column().classes("w-full q-pa-md gap-4"):
             self._card = ui.column().classes("w-full")
             self._frames = ui.row().classes("gap-3")
+            self._checks = ui.column().classes("w-full gap-1")
             ui.label("History").classes("text-h6")
             self._log = ui.log(max_lines=500).classes("w-full h-80")
         await self._refresh()
         ui.timer(REFRESH_SECONDS, self._refresh)
 
-    def _read(self) -> tuple[JobView, tuple[FrameView, ...], Any] | None:
+    def _read(self) -> tuple[JobView, tuple[FrameView, ...], tuple[CheckView, ...], Any] | None:
         try:
             with self._dispatcher.store.read() as conn:
                 job = views.job_view(conn, self._job_id, self._dispatcher.board, self._dispatcher.store.clock())
                 frames = views.frame_views(conn, self._job_id)
-                return job, frames, views.job_log(conn, self._job_id, self._after)
+                found = checks.views(conn, job_id=self._job_id)
+                return job, frames, found, views.job_log(conn, self._job_id, self._after)
         except RequestRefused:
             return None
 
@@ -172,7 +180,7 @@ class _JobPage:
                 with self._card:
                     ui.label(f"There is no job {self._job_id}.")
             return
-        job, frames, history = now
+        job, frames, checked, history = now
         for entry in history.entries:
             detail = " ".join(f"{name}={value}" for name, value in entry.detail.items() if value is not None)
             self._log.push(f"{entry.at:%H:%M:%S}  {entry.event}  {entry.worker_id or ''} {detail}")
@@ -183,6 +191,13 @@ class _JobPage:
             with self._card:
                 _job_card(self._dispatcher, job, self._refresh)
         self._draw_pictures(frames)
+        if checked != self._checked:
+            self._checked = checked
+            self._checks.clear()
+            with self._checks:
+                ui.label("Checks").classes("text-h6")
+                for check in checked[:MAX_CHECKS]:
+                    _check_row(check)
 
     def _draw_pictures(self, frames: tuple[FrameView, ...]) -> None:
         done = tuple(frame for frame in frames if frame.status is FrameStatus.DONE)[-MAX_PICTURES:]
@@ -226,6 +241,18 @@ def _job_card(dispatcher: Dispatcher, job: JobView, refresh: Callable[[], Any]) 
             ui.label(f"{job.reason.code}: {job.reason.message}").classes("text-negative whitespace-pre-wrap")
 
 
+def _check_row(check: CheckView) -> None:
+    """Whose result was rendered again, by whom, and what was found."""
+    found = check.verdict or check.status.value
+    with ui.row().classes("w-full items-center gap-2 no-wrap"):
+        ui.badge(found, color=VERDICT_COLOURS.get(found, "grey-7"))
+        what = "all of it" if check.kind == "replica" else f"part {check.region}"
+        by = f" by {check.checker_name}" if check.checker_name else ""
+        dispute = ", to settle a dispute" if check.dispute else ""
+        ui.label(f"frame {check.frame} of {check.worker_name}: {what}{by}{dispute}").classes("text-caption")
+        ui.label(check.sentence or check.reason).classes("text-caption text-grey-5")
+
+
 def _blender(job: JobView) -> str:
     saved = f", saved by {job.saved_by}" if job.saved_by and (job.saved_by,) != job.series else ""
     return f", Blender {' or '.join(job.series)}{saved}" if job.series else ""
@@ -257,7 +284,9 @@ def _worker_card(dispatcher: Dispatcher, worker: WorkerView, refresh: Callable[[
             ui.label(worker.name).classes("text-subtitle1")
             ui.badge(worker.status, color=WORKER_COLOURS.get(worker.status, "primary"))
             ui.space()
-            if worker.pause_requested:
+            if worker.status in (WorkerStatus.BANNED, WorkerStatus.QUARANTINED):
+                _button(dispatcher, "undo", "Pardon", lambda tx: standings.pardon(tx, worker.id), refresh)
+            elif worker.pause_requested:
                 _button(dispatcher, "play_arrow", "Resume", lambda tx: workers.resume(tx, worker.id), refresh)
             else:
                 _button(dispatcher, "pause", "Pause", lambda tx: workers.pause(tx, worker.id), refresh)
@@ -266,6 +295,13 @@ def _worker_card(dispatcher: Dispatcher, worker: WorkerView, refresh: Callable[[
         ui.label(
             f"{worker.tasks_accepted} tasks accepted, {worker.tasks_failed} failed, {worker.held_tasks} in hand"
         ).classes("text-caption")
+        if known := worker.standing:
+            probation = ", on probation" if known.probation else ""
+            faults = f", {known.faults} faults" if known.faults else ""
+            ui.label(
+                f"trust {known.credibility:.1%}{probation}: {known.passed} checks passed in a row{faults}, "
+                f"{known.check_rate:.0%} of its results are checked"
+            ).classes("text-caption text-grey-5")
 
 
 def _button(

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from ..protocol.base import Identifier
+from ..protocol.checks import CheckList
 from ..protocol.jobs import Frame, FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
-from . import jobs, tasks, views
+from . import checks, jobs, tasks, views
 from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
 from .idempotency import Key, once
@@ -122,6 +123,14 @@ def get_frame(job_id: Identifier, frame: Frame, service: Service) -> FrameView:
     if not found:
         raise NotFound(f"job {job_id} has no frame {frame}", word="unknown_frame")
     return found[0]
+
+
+@router.get("/{job_id}/checks")
+def list_checks(job_id: Identifier, service: Service) -> CheckList:
+    """The latest checks of its results, with what they found, the newest first."""
+    with service.store.read() as conn:
+        jobs.load(conn, job_id)
+        return CheckList(checks=checks.views(conn, job_id=job_id))
 
 
 @router.get("/{job_id}/log")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from fastapi import APIRouter, Response
 
 from ..protocol.base import Identifier
+from ..protocol.checks import CheckList
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
-from . import views, workers
+from . import checks, standings, views, workers
 from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound
 from .idempotency import Key, once
@@ -38,6 +39,14 @@ def get_worker(worker_id: Identifier, service: Service) -> WorkerView:
     if not found:
         raise NotFound(f"there is no worker {worker_id}", word="unknown_worker")
     return found[0]
+
+
+@router.get("/{worker_id}/checks")
+def list_checks(worker_id: Identifier, service: Service) -> CheckList:
+    """The latest checks of its results, with what they found, the newest first."""
+    with service.store.read() as conn:
+        workers.load(conn, worker_id)
+        return CheckList(checks=checks.views(conn, worker_id=worker_id))
 
 
 def _change(service: Dispatcher, key: Key | None, worker_id: str, change: Callable[[Tx, str], None]) -> Response:
@@ -70,5 +79,5 @@ def ban_worker(worker_id: Identifier, service: Service, key: IdempotencyKey) -> 
 
 @router.post("/{worker_id}/pardon", response_model=WorkerView)
 def pardon_worker(worker_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
-    """Undo a ban."""
-    return _change(service, key, worker_id, workers.pardon)
+    """End a ban or a quarantine; it begins with a probation."""
+    return _change(service, key, worker_id, standings.pardon)

@@ -10,9 +10,10 @@ from datetime import timedelta
 
 from sqlalchemy import func, insert, select, update
 
+from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import jobs, leases, scheduler, tasks, workers
+from . import checks, jobs, leases, scheduler, tasks, workers
 from .store import Tx
 from .tables import AnyRow, blocks, failures
 from .tables import workers as workers_table
@@ -103,7 +104,9 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
         message=failure.message,
         log_tail=failure.log_tail,
     )
-    if kind is FailureKind.SCENE:
+    if task.kind in tasks.CHECKS:
+        _settle_check(tx, task, status, worker_id, kind)
+    elif kind is FailureKind.SCENE:
         tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
         jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)
     elif kind is FailureKind.TRANSIENT:
@@ -112,6 +115,20 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
         tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=failure.code, pause=pause)
     else:
         _blame(tx, task, status, worker_id, failure)
+
+
+def _settle_check(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, kind: FailureKind) -> None:
+    """What nobody can check is not checked: a checker must not be able to fail a job, or to hold it up."""
+    if kind is FailureKind.SCENE or _given_up(tx, task):
+        tasks.move(tx, task, status, TaskStatus.CANCELLED, "task.cancelled", worker_id=worker_id, because="not checked")
+        check = checks.of_task(tx.conn, task.id)
+        if check is not None and check.status == CheckStatus.OPEN:
+            checks.drop(tx, check, "it could not be rendered again")
+    else:
+        again = {"result_id": None, "not_before": None}
+        tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=kind)
+    if kind is FailureKind.WORKER:
+        _block_if_due(tx, task.job_id, worker_id)
 
 
 def _transient_failures(tx: Tx, task_id: str) -> int:

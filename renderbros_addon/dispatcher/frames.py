@@ -2,6 +2,7 @@
 
     waiting -> ready (all tiles are accepted) -> assembled (its finish task exists) -> done -> settled
     waiting -> settled  for a frame rendered whole: nothing is left over
+    any -> waiting      when the worker of one of its results turns out to be a cheat
 
 ``done`` means that the final output is there, ``settled`` that what led to it is deleted.
 """
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, insert, or_, select, true, update
 from ..protocol.jobs import JobSpec
 from ..protocol.results import Output
 from ..protocol.states import TaskKind, TaskStatus
-from . import tasks
+from . import checks, tasks
 from .errors import LostRace, NotFound
 from .store import Tx
 from .tables import AnyRow, frames, job_blobs, jobs, result_files, results
@@ -36,10 +37,10 @@ _S = FrameState
 
 ALLOWED: Mapping[FrameState, frozenset[FrameState]] = {
     _S.WAITING: frozenset({_S.READY, _S.SETTLED}),
-    _S.READY: frozenset({_S.ASSEMBLED}),
-    _S.ASSEMBLED: frozenset({_S.DONE}),
-    _S.DONE: frozenset({_S.SETTLED}),
-    _S.SETTLED: frozenset(),
+    _S.READY: frozenset({_S.ASSEMBLED, _S.WAITING}),
+    _S.ASSEMBLED: frozenset({_S.DONE, _S.WAITING}),
+    _S.DONE: frozenset({_S.SETTLED, _S.WAITING}),
+    _S.SETTLED: frozenset({_S.WAITING}),
 }
 
 FINISHED = (_S.DONE, _S.SETTLED)
@@ -146,6 +147,22 @@ def assembled(tx: Tx, job: AnyRow, spec: JobSpec, frame: int, output: Output) ->
     return True
 
 
+def reopen(tx: Tx, row: AnyRow) -> None:
+    """Parts of a frame, or all of it, are rendered again. What it was assembled to is still known, to be deleted."""
+    if row.state != _S.WAITING:
+        gone = {"result_id": None, "output": None, "output_sha256": None}
+        _move(tx, row, _S.WAITING, "frame.reopened", **gone)
+
+
+def output_before(conn: Connection, task: AnyRow) -> str | None:
+    """The digest of the picture of the frame before a task's, if that is finished."""
+    mine = load(conn, task.job_id, task.frame)
+    found: str | None = conn.execute(
+        select(frames.c.output_sha256).where(frames.c.job_id == task.job_id, frames.c.ordinal == mine.ordinal - 1)
+    ).scalar()
+    return found
+
+
 def attempt_failed(tx: Tx, job_id: str, frame: int) -> int:
     """Count a failed attempt at assembling; returns how many there have been."""
     row = load(tx.conn, job_id, frame)
@@ -186,9 +203,11 @@ def is_needed(conn: Connection, sha256: str, but: tuple[str, int] | None = None)
     in_files = (
         select(result_files.c.name)
         .join(results, results.c.id == result_files.c.result_id)
-        .where(result_files.c.sha256 == sha256, results.c.status.in_(("pending", "accepted")))
+        .where(result_files.c.sha256 == sha256, results.c.status.in_(("pending", "checking", "accepted")))
     )
     if conn.execute(in_files.limit(1)).first():
+        return True
+    if conn.execute(select(checks.needs_blob(sha256))).scalar():
         return True
     not_that = or_(frames.c.job_id != but[0], frames.c.frame != but[1]) if but else true()
     in_assembly = select(frames.c.frame).where(frames.c.assembled == sha256, frames.c.state != _S.SETTLED)
@@ -199,7 +218,7 @@ def is_needed(conn: Connection, sha256: str, but: tuple[str, int] | None = None)
         .join(frames, (frames.c.job_id == results.c.job_id) & (frames.c.frame == results.c.frame))
         .where(
             results.c.sha256 == sha256,
-            results.c.status.in_(("pending", "accepted")),
+            or_(results.c.status == "pending", (results.c.status == "accepted") & results.c.subject_id.is_(None)),
             frames.c.state != _S.SETTLED,
         )
     )

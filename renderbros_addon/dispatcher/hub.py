@@ -20,10 +20,10 @@ Message = WorkAvailable | CancelLease | PauseWorker | StateChange | TaskProgress
 QUEUE = 1000
 """Messages that may wait for a slow reader before it is let go."""
 
-MAKE_WORK = frozenset({"job.queued", "job.resumed", "job.retried", "task.queued", "worker.unblocked"})
+MAKE_WORK = frozenset({"job.queued", "job.resumed", "job.retried", "job.reopened", "task.queued", "worker.unblocked"})
 """Events after which someone idle may find work."""
 
-MAY_TAKE_MORE = frozenset({"task.submitted", "worker.online", "worker.resumed", "worker.pardoned"})
+MAY_TAKE_MORE = frozenset({"task.submitted", "worker.online", "worker.resumed"})
 """Events after which the worker they name may be given work that was there already."""
 
 

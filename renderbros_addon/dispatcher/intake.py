@@ -1,4 +1,4 @@
-"""What the dispatcher does by itself once results are in: judge them, assemble frames, tidy up.
+"""What the dispatcher does by itself once results are in: judge them, have them checked, assemble frames, tidy up.
 
 Each step looks up where things stand, does the next thing, and may be taken again: after a crash, or by another
 dispatcher on the same database. So whatever is found unfinished is simply taken up.
@@ -21,10 +21,12 @@ from ..imaging.level0 import extra_problems, level0_problems
 from ..protocol.jobs import LogEntry, SceneSpec
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, JobStatus
-from . import frames, jobs, results, tasks
+from . import checks, frames, jobs, results, standings, tasks
+from .assessor import Assessor
 from .blobs import BlobCorrupt, BlobStore
 from .store import Store, Tx
 from .tables import AnyRow
+from .verification import Desk
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -44,15 +46,23 @@ EXTRA_PIXELS = 1 << 26
 """Of a file beside a frame: a compositor may write pictures of any size, such as a texture of 8192 by 8192."""
 
 Step = tuple[str, str, int]
-"""("result", "", its row id) or ("frame", job's id, frame)."""
+"""("result", "", its row id), ("verdict", "", the row id of a checked result), ("frame", job's id, frame) or
+("recall", worker's id, 0)."""
 
 
 class Intake:
     """Threads that take steps. ``checkers`` makes the decoder of each thread, a limited process of its own."""
 
     def __init__(
-        self, store: Store, blobs: BlobStore, scratch: Path, checker: Callable[[], ImageChecker], threads: int
+        self,
+        store: Store,
+        blobs: BlobStore,
+        scratch: Path,
+        checker: Callable[[], ImageChecker],
+        threads: int,
+        desk: Desk | None = None,
     ) -> None:
+        self._assessor = Assessor(store, blobs, desk or Desk())
         self._store = store
         self._blobs = blobs
         self._scratch = scratch
@@ -84,6 +94,8 @@ class Intake:
             for row in frames.unsettled(conn):
                 if row.state == frames.FrameState.DONE or not JobStatus(row.job_status).ended:
                     found.append(("frame", row.job_id, row.frame))
+            found += [("verdict", "", subject_id) for subject_id in checks.unfinished(conn)]
+            found += [("recall", worker_id, 0) for worker_id, _ in standings.due_for_recall(conn)]
         for step in found:
             self._add(step)
 
@@ -93,6 +105,10 @@ class Intake:
                 self._add(("result", "", int(str(entry.detail["result_id"]))))
             elif entry.event in ("frame.ready", "frame.done") and entry.job_id:
                 self._add(("frame", entry.job_id, int(str(entry.detail["frame"]))))
+            elif entry.event in ("check.decided", "check.dropped"):
+                self._add(("verdict", "", int(str(entry.detail["subject"]))))
+            elif entry.event == "worker.fault" and entry.worker_id:
+                self._add(("recall", entry.worker_id, 0))
 
     def _add(self, step: Step) -> None:
         with self._lock:
@@ -109,15 +125,23 @@ class Intake:
                 with self._lock:
                     self._known.discard(step)
                 try:
-                    if step[0] == "result":
-                        self._judge(checker, step[2])
-                    else:
-                        self._advance(checker, step[1], step[2])
+                    self._take(checker, step)
                 except Exception:
                     # Storage out of reach, disk full: the step stays in the database and is taken up by the sweeper.
                     log.exception("a step of the intake failed and will be tried again: %s", step)
         finally:
             checker.close()
+
+    def _take(self, checker: ImageChecker, step: Step) -> None:
+        kind, name, number = step
+        if kind == "result":
+            self._judge(checker, number)
+        elif kind == "verdict":
+            self._assessor.conclude(number, self._delete_all)
+        elif kind == "recall":
+            self._assessor.recall(name, self._delete_spare)
+        else:
+            self._advance(checker, name, number)
 
     # Results
 
@@ -131,7 +155,7 @@ class Intake:
             extras = results.files_of(conn, result_id)
         if judged:
             # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
-            if result.status != results.ResultStatus.ACCEPTED:
+            if result.status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
                 self._delete_all(result, extras)
             return
         about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
@@ -156,15 +180,15 @@ class Intake:
                     output = None
                     break
                 found_extras[name] = extra_output
+            if output is not None:
+                status = self._assessor.take_in(checker, result, task, image, output, found_extras, folder)
         if output is None:
             self._store.change(lambda tx: results.reject(tx, result_id, problem))
             log.warning("result rejected: %s", problem, extra=about)
             self._delete_all(result, extras)
         else:
-            found = output
-            status = self._store.change(lambda tx: results.accept(tx, result_id, found, found_extras))
             log.info("result of frame %d: %s", result.frame, status, extra=about)
-            if status != results.ResultStatus.ACCEPTED:
+            if status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
                 self._delete_all(result, extras)
 
     @staticmethod

@@ -28,13 +28,14 @@ ALLOWED: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.QUEUED: frozenset({_S.ACTIVE, _S.PAUSED, _S.FAILED, _S.CANCELLED, _S.FINISHING, _S.COMPLETED}),
     _S.ACTIVE: frozenset({_S.PAUSED, _S.FINISHING, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
     _S.PAUSED: frozenset({_S.QUEUED, _S.ACTIVE, _S.FINISHING, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
-    _S.FINISHING: frozenset({_S.PAUSED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
-    _S.COMPLETED: frozenset(),
+    _S.FINISHING: frozenset({_S.ACTIVE, _S.PAUSED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.COMPLETED: frozenset({_S.QUEUED}),
     _S.FAILED: frozenset({_S.UPLOADING, _S.QUEUED}),
     _S.CANCELLED: frozenset({_S.UPLOADING, _S.QUEUED}),
 }
 """A paused job completes if the tasks that were running were its last. A queued one may go straight on after a retry
-that found everything rendered, or by a late result."""
+that found everything rendered, or by a late result. What a cheat rendered is rendered again, even if the job was
+completed."""
 
 WORKABLE = (_S.QUEUED, _S.ACTIVE, _S.FINISHING)
 """What the scheduler gives tasks of."""
@@ -218,6 +219,23 @@ def retry(tx: Tx, job_id: str) -> None:
     settle(tx, job_id)
 
 
+def reopen(tx: Tx, job_id: str) -> None:
+    """Some of a job's frames are to be rendered again. One that failed or was cancelled waits for its retry."""
+    job = lock(tx, job_id)
+    if job.status == _S.COMPLETED:
+        _move(tx, job, _S.QUEUED, "job.reopened", {"ended_at": None})
+    elif job.status == _S.FINISHING:
+        _move(tx, job, _S.ACTIVE, "job.active", {})
+
+
+def note_difference(tx: Tx, job_id: str, differs: str) -> None:
+    """Remember that not everything of a job can be rendered alike twice."""
+    job = lock(tx, job_id)
+    if job.differs not in (differs, "all"):
+        tx.conn.execute(update(jobs).where(jobs.c.id == job_id).values(differs=differs))
+        tx.emit("job.unrepeatable", job_id=job_id, what=differs)
+
+
 def set_priority(tx: Tx, job_id: str, priority: int) -> None:
     job = lock(tx, job_id)
     if job.priority != priority:
@@ -243,10 +261,13 @@ def settle(tx: Tx, job_id: str) -> None:
 
 def _failed_and_total(tx: Tx, job_id: str) -> tuple[int, int]:
     failed = tx.conn.execute(
-        select(func.count()).where(tasks_table.c.job_id == job_id, tasks_table.c.status == TaskStatus.FAILED)
+        select(func.count()).where(
+            tasks_table.c.job_id == job_id, tasks_table.c.status == TaskStatus.FAILED, tasks.work_only
+        )
     ).scalar_one()
     # Counting all tasks of a large job takes milliseconds: only where it matters.
-    total = tx.conn.execute(select(func.count()).where(tasks_table.c.job_id == job_id)).scalar_one() if failed else 0
+    all_tasks = select(func.count()).where(tasks_table.c.job_id == job_id, tasks.work_only)
+    total = tx.conn.execute(all_tasks).scalar_one() if failed else 0
     return failed, total
 
 

@@ -1,7 +1,8 @@
-"""Which worker can render which job. Pure."""
+"""Which worker can render which job, and which workers make equal pixels. Pure."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from ..protocol.jobs import series_number
@@ -24,6 +25,20 @@ def has_engine(job: AnyRow, able: Capabilities) -> bool:
 
 def has_device(job: AnyRow, able: Capabilities) -> bool:
     return any(device.kind == job.device for device in able.devices)
+
+
+def render_class(job: AnyRow, able: Capabilities) -> str | None:
+    """What workers must share to make the same pixels to the last bit: Blender's build, platform, instruction set and
+    device. None for an engine that isn't repeatable to the last bit: the drawing of EEVEE and Workbench is the
+    graphics driver's.
+    """
+    if job.engine != "CYCLES":
+        return None
+    devices = sorted(f"{device.backend} {device.name}" for device in able.devices if device.kind == job.device)
+    # A processor's name doesn't matter, only what it can do; a GPU's does.
+    shown = [] if job.device == "CPU" else devices
+    told = "\n".join([able.build, able.platform, able.instruction_set, job.device, *shown])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def why_none_fits(job: AnyRow, online: Iterable[Capabilities], saved_by: str | None = None) -> str | None:

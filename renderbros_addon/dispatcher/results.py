@@ -1,7 +1,8 @@
 """Results: taken in at once, judged later, accepted or rejected in one transaction.
 
 A result is ``pending`` until its image has been looked at; then ``accepted``, ``rejected``, or, if its task no longer
-needed it, ``evidence``.
+needed it, ``evidence``. One that is to be checked by others is ``checking`` in between, and one whose worker turns out
+to be a cheat is ``recalled`` though it had been accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import failures, frames, jobs, leases, tasks
+from . import failures, frames, jobs, leases, matching, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .store import Tx
 from .tables import AnyRow, job_blobs, result_files, results
@@ -28,20 +29,26 @@ from .tables import workers as workers_table
 
 class ResultStatus(StrEnum):
     PENDING = "pending"
+    CHECKING = "checking"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     EVIDENCE = "evidence"
+    RECALLED = "recalled"
 
 
 _S = ResultStatus
 
 ALLOWED: Mapping[ResultStatus, frozenset[ResultStatus]] = {
-    _S.PENDING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.EVIDENCE}),
-    _S.ACCEPTED: frozenset(),
+    _S.PENDING: frozenset({_S.CHECKING, _S.ACCEPTED, _S.REJECTED, _S.EVIDENCE}),
+    _S.CHECKING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.EVIDENCE}),
+    _S.ACCEPTED: frozenset({_S.RECALLED}),
     _S.REJECTED: frozenset(),
     _S.EVIDENCE: frozenset(),
+    _S.RECALLED: frozenset(),
 }
 
+
+UNDECIDED = (_S.PENDING, _S.CHECKING)
 
 NO_FILES: Mapping[str, Output] = MappingProxyType({})
 
@@ -65,7 +72,9 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
     if missing:
         raise Conflict(f"there is no blob {min(missing)}: upload it, then send the result again", word="missing_blob")
     task = tasks.load(tx.conn, lease.task_id)
-    _check_names(result, tasks.extras(task, jobs.parse_spec(jobs.load(tx.conn, lease.job_id).spec)))
+    job = jobs.load(tx.conn, lease.job_id)
+    _check_names(result, tasks.extras(task, jobs.parse_spec(job.spec)))
+    able = workers.capabilities(workers.load(tx.conn, worker_id).capabilities)
     lease = leases.load(tx.conn, lease_id) or lease
     in_time = lease.status == LeaseStatus.HELD
     wanted = task.status in tasks.OPEN
@@ -78,6 +87,8 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
             job_id=task.job_id,
             worker_id=worker_id,
             frame=task.frame,
+            subject_id=task.subject_id,
+            render_class=matching.render_class(job, able),
             status=_S.PENDING if wanted else _S.EVIDENCE,
             wanted=wanted,
             late=not in_time,
@@ -184,23 +195,29 @@ def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     result = load(tx.conn, result_id)
     job = jobs.lock(tx, result.job_id)
     result = load(tx.conn, result_id)
-    if result.status != _S.PENDING:
+    if result.status not in UNDECIDED:
         return None
     return result, tasks.load(tx.conn, result.task_id), job
 
 
-def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] = NO_FILES) -> ResultStatus:
-    """``output`` and ``extras``, as found by looking at the files, are good: the task is done, unless it was already.
-
-    Returns what became of the result: another may have been accepted, or the job cancelled, while it was looked at.
-    """
+def _wanted(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
+    """Like :func:`_open_for`; a result that nobody needs any more becomes evidence, and None is returned."""
     found = _open_for(tx, result_id)
     if found is None:
-        return ResultStatus(load(tx.conn, result_id).status)
+        return None
     result, task, job = found
-    if JobStatus(job.status).ended or task.status not in tasks.OPEN:
+    others = task.status == TaskStatus.SUBMITTED and task.result_id not in (None, result.id)
+    checked = others and load(tx.conn, task.result_id).status == _S.CHECKING
+    # A checked one comes to a verdict first; one that was checked for a task that went on without it comes too late.
+    late = checked or (others and result.status == _S.CHECKING)
+    if JobStatus(job.status).ended or task.status not in tasks.OPEN or late:
         _move(tx, result, _S.EVIDENCE)
-        return _S.EVIDENCE
+        return None
+    return found
+
+
+def _submit_late(tx: Tx, result: AnyRow, task: AnyRow) -> None:
+    """Bring the task of a result that proved good into the state that a result in time finds it in."""
     if task.status == TaskStatus.LEASED:
         # A late result proved good: the other worker need not go on.
         lease = leases.held_of_task(tx.conn, task.id)
@@ -210,7 +227,44 @@ def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] 
     if task.status != TaskStatus.SUBMITTED:
         old = TaskStatus(task.status)
         tasks.move(tx, task, old, TaskStatus.SUBMITTED, "task.submitted", worker_id=result.worker_id, late=True)
-    values = {"result_id": result.id}
+
+
+def _write_facts(tx: Tx, result: AnyRow, new: ResultStatus, output: Output, extras: Mapping[str, Output]) -> None:
+    """Move a result on, with its files as this dispatcher found them."""
+    _move(tx, result, new, output=output.model_dump_json(), pixel_digest=output.pixel_digest)
+    for name, found_file in extras.items():
+        tx.conn.execute(
+            update(result_files)
+            .where(result_files.c.result_id == result.id, result_files.c.name == name)
+            .values(output=found_file.model_dump_json())
+        )
+
+
+def hold(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] = NO_FILES) -> bool:
+    """The files are good, but others are to check them before the result is accepted; False if nobody needs it."""
+    found = _wanted(tx, result_id)
+    if found is None:
+        return False
+    result, task, _ = found
+    _submit_late(tx, result, task)
+    tx.conn.execute(update(tasks_table).where(tasks_table.c.id == task.id).values(result_id=result.id))
+    _write_facts(tx, result, _S.CHECKING, output, extras)
+    return True
+
+
+def accept(
+    tx: Tx, result_id: int, output: Output | None = None, extras: Mapping[str, Output] = NO_FILES
+) -> ResultStatus:
+    """``output`` and ``extras``, as found by looking at the files, are good: the task is done, unless it was already.
+
+    For one that was held, both are known. Returns what became of the result: another may have been accepted, or the job
+    cancelled, while it was looked at.
+    """
+    found = _wanted(tx, result_id)
+    if found is None:
+        return ResultStatus(load(tx.conn, result_id).status)
+    result, task, job = found
+    _submit_late(tx, result, task)
     tasks.move(
         tx,
         task,
@@ -218,29 +272,54 @@ def accept(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] 
         TaskStatus.ACCEPTED,
         "task.accepted",
         worker_id=result.worker_id,
-        values=values,
+        values={"result_id": result.id},
         seconds=result.seconds,
     )
-    _move(tx, result, _S.ACCEPTED, output=output.model_dump_json(), pixel_digest=output.pixel_digest)
-    for name, found_file in extras.items():
-        tx.conn.execute(
-            update(result_files)
-            .where(result_files.c.result_id == result.id, result_files.c.name == name)
-            .values(output=found_file.model_dump_json())
-        )
+    if output is None:
+        output = Output.model_validate_json(result.output)
+        _move(tx, result, _S.ACCEPTED)
+    else:
+        _write_facts(tx, result, _S.ACCEPTED, output, extras)
     tx.conn.execute(
         update(workers_table)
         .where(workers_table.c.id == result.worker_id)
         .values(tasks_accepted=workers_table.c.tasks_accepted + 1)
     )
-    _note_twin(tx, result, output)
-    frames.task_accepted(tx, jobs.parse_spec(job.spec), task, result.id, output)
+    if task.kind not in tasks.CHECKS:
+        frames.task_accepted(tx, jobs.parse_spec(job.spec), task, result.id, output)
     jobs.settle(tx, job.id)
     return _S.ACCEPTED
 
 
-def _note_twin(tx: Tx, result: AnyRow, output: Output) -> None:
-    """The same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
+def send_back(tx: Tx, result_id: int, problem: str, barred: Sequence[str] = ()) -> None:
+    """A checked result is not to be used: its task goes to others, not to the workers of the owners ``barred``."""
+    found = _open_for(tx, result_id)
+    if found is None:
+        return
+    result, task, job = found
+    if JobStatus(job.status).ended or task.result_id != result.id or task.status != TaskStatus.SUBMITTED:
+        _move(tx, result, _S.EVIDENCE)
+        return
+    _move(tx, result, _S.REJECTED, problem=problem)
+    tx.emit("result.rejected", job_id=task.job_id, task_id=task.id, worker_id=result.worker_id, problem=problem)
+    tasks.bar(tx, task.id, barred)
+    values = {"result_id": None, "not_before": None}
+    tasks.move(tx, task, TaskStatus.SUBMITTED, TaskStatus.QUEUED, "task.queued", values=values, because="checked")
+
+
+def recall(tx: Tx, result: AnyRow) -> None:
+    """An accepted result counts no more. What becomes of its task and frame is the caller's business."""
+    _move(tx, result, _S.RECALLED)
+
+
+def was_sent_back(conn: Connection, task_id: str) -> bool:
+    """Has a checked result of this task been turned down before?"""
+    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED)
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def twin_of(conn: Connection, result: AnyRow, output: Output) -> AnyRow | None:
+    """An accepted result with the same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
 
     The same frame of another job that brought the same files is a shot submitted again: it has to have these pixels.
     """
@@ -251,24 +330,16 @@ def _note_twin(tx: Tx, result: AnyRow, output: Output) -> None:
             theirs.c.job_id == results.c.job_id, ours.c.job_id == result.job_id, theirs.c.sha256 == ours.c.sha256
         ),
     )
-    twin = tx.conn.execute(
+    return conn.execute(
         select(results.c.job_id, results.c.frame, results.c.worker_id)
         .where(
             results.c.pixel_digest == output.pixel_digest,
             results.c.status == _S.ACCEPTED,
+            results.c.subject_id.is_(None),
             or_(and_(results.c.job_id != result.job_id, not_(submitted_again)), results.c.frame != result.frame),
         )
         .limit(1)
     ).first()
-    if twin is not None:
-        tx.emit(
-            "result.suspicion",
-            job_id=result.job_id,
-            task_id=result.task_id,
-            worker_id=result.worker_id,
-            frame=result.frame,
-            same_pixels_as={"job_id": twin.job_id, "frame": twin.frame, "worker_id": twin.worker_id},
-        )
 
 
 def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:

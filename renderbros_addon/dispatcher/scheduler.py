@@ -1,8 +1,8 @@
 """Who gets which task.
 
 Jobs by priority, then, among equals, the one whose scene the worker has open, then the oldest. In a job finish tasks
-first, then frame by frame, tile by tile: so that all help with a frame that is tiled. Whole frames are given out in
-chunks (``chunks.py``). A batch belongs to one job.
+and checks first, then frame by frame, tile by tile: so that all help with a frame that is tiled. Whole frames are given
+out in chunks (``chunks.py``). A batch belongs to one job.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select, true
 
 from ..protocol.leases import Lease, LeaseRequest
 from ..protocol.states import FailureKind, JobStatus, TaskKind, TaskStatus, WorkerStatus
 from . import chunks, jobs, leases, matching, tasks, workers
 from .errors import LostRace
 from .store import Tx
-from .tables import AnyRow, blocks, failures
+from .tables import AnyRow, blocks, failures, task_bars
 from .tables import jobs as jobs_table
 from .tables import tasks as tasks_table
 
@@ -31,6 +31,9 @@ class Candidate:
     job: AnyRow
     rivals: frozenset[str]
     """Ids of all online workers that fit and aren't blocked, this one included."""
+    owner: str
+    """The worker's owner, and the class of the pixels that it makes of the job: some tasks are not for everybody."""
+    render_class: str | None
 
 
 def candidates(conn: Connection, worker: AnyRow, open_job: str | None) -> list[Candidate]:
@@ -56,7 +59,14 @@ def candidates(conn: Connection, worker: AnyRow, open_job: str | None) -> list[C
     online = workers.online(conn)
     blocked = blocked_pairs(conn, [job.id for job in fitting])
     return [
-        Candidate(job, unblocked_fitting(job, online, blocked)) for job in fitting if (job.id, worker.id) not in blocked
+        Candidate(
+            job,
+            unblocked_fitting(job, online, blocked),
+            workers.owner_of(worker),
+            matching.render_class(job, able),
+        )
+        for job in fitting
+        if (job.id, worker.id) not in blocked
     ]
 
 
@@ -81,7 +91,30 @@ def _available(now: datetime, candidate: Candidate, shunned: Collection[str]) ->
         tasks_table.c.status == TaskStatus.QUEUED,
         or_(tasks_table.c.not_before.is_(None), tasks_table.c.not_before <= now),
         tasks_table.c.id.not_in(shunned) if shunned else true(),
+        or_(tasks_table.c.wanted_class.is_(None), tasks_table.c.wanted_class == candidate.render_class),
+        not_(exists().where(task_bars.c.task_id == tasks_table.c.id, task_bars.c.owner == candidate.owner)),
     )
+
+
+@dataclass(frozen=True)
+class Checker:
+    """A worker that could render a job's work again."""
+
+    worker_id: str
+    owner: str
+    render_class: str | None
+
+
+def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Checker]:
+    """The online workers that can and may render a job, without those of the owners ``barred``."""
+    job = jobs.load(conn, job_id)
+    online = {worker.id: worker for worker in workers.online(conn)}
+    found = unblocked_fitting(job, list(online.values()), blocked_pairs(conn, [job_id]))
+    return [
+        Checker(worker_id, owner, matching.render_class(job, workers.capabilities(online[worker_id].capabilities)))
+        for worker_id in sorted(found)
+        if (owner := workers.owner_of(online[worker_id])) not in barred
+    ]
 
 
 def shunned_tasks(conn: Connection, candidate: Candidate, worker_id: str) -> set[str]:

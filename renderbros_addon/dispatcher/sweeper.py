@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from . import failures, idempotency, leases, waiting, workers
+from . import failures, idempotency, leases, standings, unclaimed, waiting, workers
 from .store import Store
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -54,6 +54,8 @@ class Sweeper:
             (self._interval, self.expire_leases),
             (self._interval, self.note_silence),
             (5 * self._interval, self.judge_stuck_jobs),
+            (5 * self._interval, self.look_after_unclaimed),
+            (5 * self._interval, self.end_quarantines),
             (15.0, self._recover),
             (3600.0, self.forget_answers),
         ]
@@ -112,6 +114,20 @@ class Sweeper:
             stuck = waiting.stuck_jobs(conn)
         for job_id in stuck:
             self._store.change(partial(waiting.judge_stuck, job_id=job_id))
+
+    def look_after_unclaimed(self) -> None:
+        """See :func:`.unclaimed.look_after`."""
+        with self._store.read() as conn:
+            waiting = unclaimed.waiting(conn)
+        for task_id in waiting:
+            self._store.change(partial(unclaimed.look_after, task_id=task_id))
+
+    def end_quarantines(self) -> None:
+        """Let workers in again whose quarantine is over."""
+        with self._store.read() as conn:
+            served = standings.served(conn, self._store.clock())
+        for worker_id in served:
+            self._store.change(partial(standings.release, worker_id=worker_id))
 
     def forget_answers(self) -> None:
         """Drop kept answers that nobody will ask for again."""

@@ -2,7 +2,9 @@
 
 queued -> leased -> submitted -> accepted
 leased, submitted -> queued, failed       queued -> failed
-any but accepted -> cancelled             failed, cancelled -> queued (retry)
+any -> cancelled                          failed, cancelled -> queued (retry)
+
+An accepted task is cancelled, and queued again, when its worker turns out to be a cheat.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from ..protocol.frames import frame_file_name
 from ..protocol.jobs import JobSpec
@@ -19,7 +21,7 @@ from ..protocol.regions import Region
 from ..protocol.states import TaskKind, TaskStatus
 from .errors import LostRace, NotFound
 from .store import Tx
-from .tables import AnyRow, results, tasks
+from .tables import AnyRow, results, task_bars, tasks
 from .tiling import parse_cuts
 
 _S = TaskStatus
@@ -28,14 +30,20 @@ ALLOWED: Mapping[TaskStatus, frozenset[TaskStatus]] = {
     _S.QUEUED: frozenset({_S.LEASED, _S.SUBMITTED, _S.CANCELLED, _S.FAILED}),
     _S.LEASED: frozenset({_S.SUBMITTED, _S.QUEUED, _S.CANCELLED, _S.FAILED}),
     _S.SUBMITTED: frozenset({_S.ACCEPTED, _S.QUEUED, _S.CANCELLED, _S.FAILED}),
-    _S.ACCEPTED: frozenset(),
+    _S.ACCEPTED: frozenset({_S.CANCELLED}),
     _S.FAILED: frozenset({_S.QUEUED, _S.CANCELLED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
 }
 """Queued to submitted is a late result: rendered under a lease that was over."""
 
+work_only = tasks.c.subject_id.is_(None)
+"""The condition that a task leads to a frame, rather than to knowledge about one."""
+
 OPEN = (_S.QUEUED, _S.LEASED, _S.SUBMITTED)
 """What may still become a picture."""
+
+CHECKS = (TaskKind.CHECK, TaskKind.REPLICA)
+"""Tasks that become no part of a frame, but of what is known about one."""
 
 FINISH_RANK, RENDER_RANK = 0, 1
 
@@ -77,17 +85,64 @@ def create_finish(tx: Tx, job_id: str, spec: JobSpec, frame: int, assembled: str
     """Insert the task that finishes an assembled frame; returns its id."""
     ordinal = spec.frames.index(frame)
     full = Region.full(spec.scene.width, spec.scene.height)
-    row = _row(job_id, ordinal, TaskKind.FINISH, frame, full, linear=False)
-    tx.conn.execute(insert(tasks), [row | {"assembled": assembled}])
-    tx.emit("task.queued", job_id=job_id, task_id=row["id"], kind=TaskKind.FINISH, frame=frame)
+    row = _row(job_id, ordinal, TaskKind.FINISH, frame, full, linear=False) | {"assembled": assembled}
+    known = tx.conn.execute(select(tasks).where(tasks.c.id == row["id"])).first()
+    if known is None:
+        tx.conn.execute(insert(tasks), [row])
+        tx.emit("task.queued", job_id=job_id, task_id=row["id"], kind=TaskKind.FINISH, frame=frame)
+    else:
+        # Its tiles were recalled, and have been rendered again.
+        move(tx, known, _S.CANCELLED, _S.QUEUED, "task.queued", values={"assembled": assembled, "not_before": None})
     return str(row["id"])
+
+
+def create_check(
+    tx: Tx,
+    task: AnyRow,
+    subject_id: int,
+    kind: TaskKind,
+    region: Region,
+    number: int,
+    barred: Sequence[str],
+    wanted_class: str | None,
+) -> str:
+    """Insert a task that renders ``region`` of ``task`` again, the ``number``-th of its job; returns its id."""
+    row = _row(task.job_id, task.ordinal, kind, task.frame, region, linear=task.linear) | {
+        "id": f"{task.job_id}-c{number}",
+        "rank": FINISH_RANK,
+        "assembled": task.assembled,
+        "subject_id": subject_id,
+        "wanted_class": wanted_class,
+    }
+    tx.conn.execute(insert(tasks), [row])
+    bar(tx, row["id"], barred)
+    tx.emit("task.queued", job_id=task.job_id, task_id=row["id"], kind=kind, frame=task.frame)
+    return str(row["id"])
+
+
+def bar(tx: Tx, task_id: str, owners: Sequence[str]) -> None:
+    """Keep a task from the workers of ``owners``."""
+    known = set(tx.conn.execute(select(task_bars.c.owner).where(task_bars.c.task_id == task_id)).scalars())
+    new = sorted(set(owners) - known)
+    if new:
+        tx.conn.execute(insert(task_bars), [{"task_id": task_id, "owner": owner} for owner in new])
+
+
+def barred(conn: Connection, task_id: str) -> set[str]:
+    """Owners whose workers must not get a task."""
+    return set(conn.execute(select(task_bars.c.owner).where(task_bars.c.task_id == task_id)).scalars())
+
+
+def unbar(tx: Tx, task_id: str) -> None:
+    """Let everybody have a task again."""
+    tx.conn.execute(delete(task_bars).where(task_bars.c.task_id == task_id))
 
 
 def _row(job_id: str, ordinal: int, kind: TaskKind, frame: int, region: Region, *, linear: bool) -> dict[str, Any]:
     finish = kind is TaskKind.FINISH
     return {
         # Made from what the task is, so that making it twice is refused by the primary key.
-        "id": f"{job_id}-{'f' if finish else ''}{ordinal}",
+        "id": _id(job_id, ordinal, kind),
         "job_id": job_id,
         "kind": kind,
         "status": _S.QUEUED,
@@ -102,6 +157,10 @@ def _row(job_id: str, ordinal: int, kind: TaskKind, frame: int, region: Region, 
     }
 
 
+def _id(job_id: str, ordinal: int, kind: TaskKind) -> str:
+    return f"{job_id}-{'f' if kind is TaskKind.FINISH else ''}{ordinal}"
+
+
 def load(conn: Connection, task_id: str) -> AnyRow:
     row = conn.execute(select(tasks).where(tasks.c.id == task_id)).first()
     if row is None:
@@ -114,11 +173,14 @@ def region_of(row: AnyRow) -> Region:
 
 
 def as_task(row: AnyRow, spec: JobSpec) -> Task:
-    """The message that a worker gets."""
+    """The message that a worker gets. A check looks like the task that it is about: nobody shall work better for it."""
+    kind = TaskKind(row.kind)
+    if kind in CHECKS:
+        kind = TaskKind.RENDER if row.assembled is None else TaskKind.FINISH
     return Task(
-        id=row.id,
+        id=row.id if row.subject_id is None else _id(row.job_id, row.ordinal, kind),
         job_id=row.job_id,
-        kind=TaskKind(row.kind),
+        kind=kind,
         frame=row.frame,
         region=region_of(row),
         linear=row.linear,
@@ -128,8 +190,12 @@ def as_task(row: AnyRow, spec: JobSpec) -> Task:
 
 
 def extras(row: AnyRow, spec: JobSpec) -> tuple[str, ...]:
-    """Names of the files beside its picture that a task may come to: a tile has none."""
-    return () if row.linear else tuple(frame_file_name(name, row.frame) for name in spec.extras)
+    """Names of the files beside its picture that a task may come to: a tile, or a part of a frame, has none."""
+    return (
+        ()
+        if row.linear or row.kind == TaskKind.CHECK
+        else tuple(frame_file_name(name, row.frame) for name in spec.extras)
+    )
 
 
 def move(
@@ -154,6 +220,14 @@ def move(
     tx.emit(event, job_id=task.job_id, task_id=task.id, worker_id=worker_id, frame=task.frame, **detail)
 
 
+def recall(tx: Tx, task: AnyRow, *, queue: bool) -> None:
+    """An accepted task is to be done again: at once, or with ``queue`` False when its job is tried again."""
+    values = {"result_id": None, "not_before": None}
+    move(tx, task, _S.ACCEPTED, _S.CANCELLED, "task.recalled", values=values)
+    if queue:
+        move(tx, task, _S.CANCELLED, _S.QUEUED, "task.queued", because="recalled")
+
+
 def move_all(tx: Tx, job_id: str, olds: Sequence[TaskStatus], new: TaskStatus) -> int:
     """Change all of a job's tasks in one of ``olds``; the job's own event tells of it. Returns how many."""
     for old in olds:
@@ -161,7 +235,7 @@ def move_all(tx: Tx, job_id: str, olds: Sequence[TaskStatus], new: TaskStatus) -
             raise ValueError(f"a task never goes from {old} to {new}")
     done = tx.conn.execute(
         update(tasks)
-        .where(tasks.c.job_id == job_id, tasks.c.status.in_(olds))
+        .where(tasks.c.job_id == job_id, tasks.c.status.in_(olds), work_only if new is _S.QUEUED else true())
         .values(status=new, not_before=None, result_id=None)
     )
     return done.rowcount
@@ -171,7 +245,7 @@ def mean_seconds(conn: Connection, job_id: str, latest: int) -> float | None:
     """Seconds that the ``latest`` accepted results of a job took in the mean; None if there is none."""
     recent = (
         select(results.c.seconds)
-        .where(results.c.job_id == job_id, results.c.status == "accepted")
+        .where(results.c.job_id == job_id, results.c.status == "accepted", results.c.subject_id.is_(None))
         .order_by(results.c.id.desc())
         .limit(latest)
         .subquery()
@@ -181,8 +255,10 @@ def mean_seconds(conn: Connection, job_id: str, latest: int) -> float | None:
 
 
 def counts(conn: Connection, job_id: str) -> dict[TaskStatus, int]:
-    """How many of a job's tasks are in which status; statuses without tasks are left out."""
-    rows = conn.execute(select(tasks.c.status, func.count()).where(tasks.c.job_id == job_id).group_by(tasks.c.status))
+    """How many of a job's tasks are in which status, without checks; statuses without tasks are left out."""
+    rows = conn.execute(
+        select(tasks.c.status, func.count()).where(tasks.c.job_id == job_id, work_only).group_by(tasks.c.status)
+    )
     return {TaskStatus(status): number for status, number in rows}
 
 

@@ -109,7 +109,7 @@ def of_history(history: Iterable[tuple[Happening, datetime]]) -> Trust:
 
 def quarantine(faults: int) -> timedelta:
     """How long a worker gets nothing after its ``faults``-th confirmed fault: an hour, then twice as long each time."""
-    return BACKOFF * 2 ** min(faults - 1, 16)
+    return BACKOFF * (1 << min(max(0, faults - 1), 16))
 
 
 def is_banned(trust: Trust) -> bool:

@@ -15,7 +15,7 @@ from ..protocol.leases import Progress
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, FrameStatus, JobStatus, LeaseStatus, TaskKind, TaskStatus, WorkerStatus
 from ..protocol.workers import WorkerView
-from . import jobs, tasks, workers
+from . import checks, jobs, standings, tasks, workers
 from . import results as results_room
 from .frames import FINISHED
 from .progress import ProgressBoard
@@ -23,6 +23,7 @@ from .tables import AnyRow, events, frames, leases
 from .tables import jobs as jobs_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
+from .trust import NEW
 from .waiting import why_waiting
 
 MAX_JOBS = 500
@@ -76,6 +77,7 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
         progress=1.0 if status is JobStatus.COMPLETED else min(1.0, (done + fractions) / total),
         seconds_left=None if status.ended else _seconds_left(conn, job.id, left, running),
         waiting=why_waiting(conn, job, counts, now),
+        checks=checks.counts(conn, job.id),
         reason=Reason(code=FailureCode(job.reason_code), message=job.reason_message) if job.reason_code else None,
         running=running,
     )
@@ -202,6 +204,7 @@ def worker_views(conn: Connection, worker_id: str | None = None) -> tuple[Worker
         select(leases.c.worker_id, func.count()).where(leases.c.status == LeaseStatus.HELD).group_by(leases.c.worker_id)
     )
     held = {row[0]: row[1] for row in conn.execute(holders)}
+    known = standings.standings(conn)
     return tuple(
         WorkerView(
             id=row.id,
@@ -212,6 +215,8 @@ def worker_views(conn: Connection, worker_id: str | None = None) -> tuple[Worker
             tasks_accepted=row.tasks_accepted,
             tasks_failed=row.tasks_failed,
             held_tasks=held.get(row.id, 0),
+            owner=workers.owner_of(row)[:12],
+            standing=known.get(row.id) or standings.standing(NEW),
             pause_requested=row.pause_requested,
         )
         for row in conn.execute(query)

@@ -1,9 +1,9 @@
 """The worker's state machine, its enrolment and its token.
 
     enrolled -> online <-> offline       online <-> paused -> offline
-    any -> banned -> offline (pardon)
+    any -> quarantined -> offline         any -> banned -> offline (pardon)
 
-Draining and quarantined have their names in the protocol and come with trust.
+Trust (``standings.py``) says when one is quarantined or banned. Draining has its name in the protocol only.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ from .tables import AnyRow, workers
 _S = WorkerStatus
 
 ALLOWED: Mapping[WorkerStatus, frozenset[WorkerStatus]] = {
-    _S.ENROLLED: frozenset({_S.ONLINE, _S.PAUSED, _S.OFFLINE, _S.BANNED}),
-    _S.ONLINE: frozenset({_S.OFFLINE, _S.PAUSED, _S.BANNED}),
-    _S.OFFLINE: frozenset({_S.ONLINE, _S.PAUSED, _S.BANNED}),
-    _S.PAUSED: frozenset({_S.ONLINE, _S.OFFLINE, _S.BANNED}),
-    _S.DRAINING: frozenset({_S.BANNED}),
-    _S.QUARANTINED: frozenset({_S.BANNED}),
+    _S.ENROLLED: frozenset({_S.ONLINE, _S.PAUSED, _S.OFFLINE, _S.QUARANTINED, _S.BANNED}),
+    _S.ONLINE: frozenset({_S.OFFLINE, _S.PAUSED, _S.QUARANTINED, _S.BANNED}),
+    _S.OFFLINE: frozenset({_S.ONLINE, _S.PAUSED, _S.QUARANTINED, _S.BANNED}),
+    _S.PAUSED: frozenset({_S.ONLINE, _S.OFFLINE, _S.QUARANTINED, _S.BANNED}),
+    _S.DRAINING: frozenset({_S.QUARANTINED, _S.BANNED}),
+    _S.QUARANTINED: frozenset({_S.OFFLINE, _S.BANNED}),
     _S.BANNED: frozenset({_S.OFFLINE}),
 }
+
+DISTRUSTED = (_S.QUARANTINED, _S.BANNED)
+"""They get no tasks, and what they send is not wanted."""
 
 PRESENT = (_S.ENROLLED, _S.ONLINE, _S.PAUSED)
 """Those that can fall silent."""
@@ -57,9 +60,12 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
         select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
     ).first()
     capabilities = enrolment.capabilities.model_dump_json()
+    owner = None if enrolment.owner is None else _digest(enrolment.owner)
     if known is not None:
         tx.conn.execute(
-            update(workers).where(workers.c.id == known.id).values(capabilities=capabilities, last_seen=tx.now)
+            update(workers)
+            .where(workers.c.id == known.id)
+            .values(capabilities=capabilities, owner=owner, last_seen=tx.now)
         )
         tx.emit("worker.enrolled", worker_id=known.id, name=enrolment.name, again=True)
         return Enrolled(id=known.id, token=_token(enrolment.secret, known.id))
@@ -74,6 +80,7 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
             status=_S.ENROLLED,
             pause_requested=False,
             capabilities=capabilities,
+            owner=owner,
             enrolled_at=tx.now,
             last_seen=tx.now,
             tasks_accepted=0,
@@ -100,6 +107,11 @@ def load(conn: Connection, worker_id: str) -> AnyRow:
     if row is None:
         raise NotFound(f"there is no worker {worker_id}", word="unknown_worker")
     return row
+
+
+def owner_of(worker: AnyRow) -> str:
+    """Whom a worker belongs to: equal for all workers of one owner."""
+    return str(worker.owner or worker.id)
 
 
 @lru_cache(maxsize=4096)
@@ -178,21 +190,31 @@ def resume(tx: Tx, worker_id: str) -> None:
 
 def ban(tx: Tx, worker_id: str) -> None:
     """Take everything out of its hands, for others to do, and deal with it no more."""
+    _take_out(tx, worker_id, _S.BANNED, "worker.banned")
+
+
+def quarantine(tx: Tx, worker_id: str) -> None:
+    """Take everything out of its hands, and give it nothing until its quarantine ends. A banned one stays banned."""
+    if load(tx.conn, worker_id).status != _S.BANNED:
+        _take_out(tx, worker_id, _S.QUARANTINED, "worker.quarantined")
+
+
+def _take_out(tx: Tx, worker_id: str, status: WorkerStatus, event: str) -> None:
     for job_id in sorted({lease.job_id for lease in leases.held_of_worker(tx.conn, worker_id)}):
         jobs.lock(tx, job_id)
     worker = load(tx.conn, worker_id)
-    if worker.status == _S.BANNED:
+    if worker.status == status:
         return
-    _move(tx, worker, _S.BANNED, "worker.banned")
+    _move(tx, worker, status, event)
     for lease in leases.held_of_worker(tx.conn, worker_id):
-        leases.end_all(tx, [lease], LeaseStatus.REVOKED, "worker.banned")
+        leases.end_all(tx, [lease], LeaseStatus.REVOKED, event)
         task = tasks.load(tx.conn, lease.task_id)
-        tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", because="worker.banned")
+        tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", because=event)
 
 
-def pardon(tx: Tx, worker_id: str) -> None:
-    """Undo a ban; it counts as offline until it is seen again."""
+def readmit(tx: Tx, worker_id: str, event: str) -> None:
+    """End a quarantine or a ban; it counts as offline until it is seen again."""
     worker = load(tx.conn, worker_id)
-    if worker.status != _S.BANNED:
-        raise Conflict(f"worker {worker_id} is {worker.status}, not banned")
-    _move(tx, worker, _S.OFFLINE, "worker.pardoned")
+    if worker.status not in DISTRUSTED:
+        raise Conflict(f"worker {worker_id} is {worker.status}, neither banned nor in quarantine")
+    _move(tx, worker, _S.OFFLINE, event)

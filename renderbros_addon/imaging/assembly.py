@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..protocol.regions import MAX_SIDE, Region
+from ..protocol.results import Container
 from .decode import BAND_BYTES, MAX_PIXELS, ImageFile, Part, Pixels, open_exr
 from .errors import ImageError
-from .exr_write import new_exr, spec_like
+from .image_write import new_exr, new_image, spec_like
 
 Tile = tuple[Region, Path]
+
+CUTTABLE: frozenset[Container] = frozenset({"openexr", "png", "tiff", "bmp", "targa", "sgi"})
+"""Formats of which a part can be written again as it was. The others lose something, or nothing here writes them."""
 
 
 def assemble(tiles: Sequence[Tile], width: int, height: int, out: Path) -> None:
@@ -39,21 +43,49 @@ def assemble(tiles: Sequence[Tile], width: int, height: int, out: Path) -> None:
 
 
 def crop(source: Path, region: Region, out: Path) -> None:
-    """Write the pixels of ``source``, an EXR, inside ``region`` to ``out``: all parts, channels and metadata.
+    """Write the pixels of ``source`` inside ``region`` to ``out``, in the same format: all parts, channels, metadata.
 
-    ImageError if the region reaches over the source's edge, or the source can't be read or is no EXR.
+    ImageError if the region reaches over the source's edge, if the source can't be read, or if its format is not in
+    :data:`CUTTABLE`.
     """
-    with open_exr(source) as file:
+    with ImageFile(source) as file:
+        if file.container not in CUTTABLE:
+            raise ImageError(
+                f"{source.name} is {file.container}, from which no part can be cut without changing pixels: "
+                f"only from {', '.join(sorted(CUTTABLE))}"
+            )
         if region.x1 > file.width or region.y1 > file.height:
             raise ImageError(f"the region {region} reaches over the {file.width}x{file.height} pixels of {source.name}")
-        with new_exr(out, [spec_like(part, region.width, region.height) for part in file.parts]) as writer:
+        specs = [spec_like(part, region.width, region.height) for part in file.parts]
+        with new_image(out, file.container, specs) as writer:
             for part in file.parts:
                 if part.index:
                     writer.next_part()
-                step = _band_rows(part.row_bytes)
-                for y in range(region.y0, region.y1, step):
-                    rows = file.rows(part, y, min(region.y1, y + step))
-                    writer.write(y - region.y0, rows[:, region.x0 : region.x1])
+                for y, rows in _cut_bands(file, part, region):
+                    writer.write(y, rows)
+        if file.container != "openexr":
+            _require_cut(file, region, out)
+
+
+def _cut_bands(file: ImageFile, part: Part, region: Region) -> Iterator[tuple[int, Pixels]]:
+    """The part's pixels inside ``region`` in bands from the top, each with the row of the region it starts at."""
+    step = _band_rows(part.row_bytes)
+    for y in range(region.y0, region.y1, step):
+        yield y - region.y0, file.rows(part, y, min(region.y1, y + step))[:, region.x0 : region.x1]
+
+
+def _require_cut(file: ImageFile, region: Region, out: Path) -> None:
+    """Read ``out`` back, or ImageError: writers of other formats than EXR may convert colour and alpha unasked."""
+    with ImageFile(out) as written:
+        kept = [(part.channels, part.types) for part in written.parts] == [(p.channels, p.types) for p in file.parts]
+        kept = kept and all(
+            np.array_equal(written.rows(same, y, y + len(rows)), rows)
+            for part, same in zip(file.parts, written.parts, strict=True)
+            for y, rows in _cut_bands(file, part, region)
+        )
+    if not kept:
+        out.unlink()
+        raise ImageError(f"{file.path.name} is of a kind of {file.container} that can't be written again as it is")
 
 
 def _check_cover(regions: Sequence[Region], width: int, height: int) -> None:

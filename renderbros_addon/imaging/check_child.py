@@ -13,10 +13,12 @@ from typing import Any, TextIO
 import psutil
 
 from ..protocol.regions import Region
+from ..protocol.verdicts import Tolerance
 from .assembly import assemble
+from .attention_map import attention_map
 from .compare import compare_files
 from .errors import ImageError
-from .fingerprint import inspect_image
+from .fingerprint import inspect_image, read_grey
 from .judge import DEFAULT_TOLERANCE, EXACT
 
 
@@ -67,11 +69,20 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
                 Path(request["actual"]),
                 request["region"] and Region.model_validate(request["region"]),
                 honest=request["honest"] and Path(request["honest"]),
-                tolerance=EXACT if request["exact"] else DEFAULT_TOLERANCE,
+                tolerance=_tolerance(request),
                 heatmap=request["heatmap"] and Path(request["heatmap"]),
             )
             return {"output": found.model_dump(mode="json")}
+        case "attention":
+            neighbour = request["neighbour"] and read_grey(Path(request["neighbour"]))
+            return {"output": attention_map(read_grey(Path(request["path"])), neighbour).tolist()}
     raise ValueError(f"no such request: {request['op']}")
+
+
+def _tolerance(request: dict[str, Any]) -> Tolerance:
+    if request["exact"]:
+        return EXACT
+    return Tolerance.model_validate(request["tolerance"]) if request["tolerance"] else DEFAULT_TOLERANCE
 
 
 def _limit_memory(extra: int) -> None:

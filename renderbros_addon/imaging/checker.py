@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import psutil
+from pydantic import TypeAdapter
 
 from ..protocol.regions import Region
 from ..protocol.results import Output
-from ..protocol.verdicts import Comparison
+from ..protocol.verdicts import Comparison, Tolerance
+from .attention import Weights
 from .errors import CheckerFailed, ImageError
 
 _log = logging.getLogger("renderbros.imaging")
@@ -32,6 +34,7 @@ DEFAULT_MEMORY = 4 << 30
 """Bytes the child may take beyond what it has at its start."""
 REPLY_MARK = "@image "
 _WATCH_SECONDS = 0.05
+_weights: TypeAdapter[Weights] = TypeAdapter(Weights)
 _SLOWEST = 5e6
 """Bytes of source a second that even a busy machine decodes, copies and reads back."""
 
@@ -93,13 +96,26 @@ class ImageChecker:
         region: Region | None = None,
         *,
         exact: bool = False,
+        tolerance: Tolerance | None = None,
         honest: Path | None = None,
         heatmap: Path | None = None,
     ) -> Comparison:
-        """:func:`~.compare.compare_files` in the child; ``exact`` is for its tolerance of that name."""
+        """:func:`~.compare.compare_files` in the child.
+
+        ``exact`` is for its tolerance of that name; ``tolerance`` is one that was calibrated before; without both it is
+        the default. Of ``exact``, ``tolerance`` and ``honest`` only one may be given (ValueError).
+        """
+        if sum((exact, tolerance is not None, honest is not None)) > 1:
+            raise ValueError("a comparison has one tolerance: exact, given, or from another honest render")
         files = {"expected": expected, "actual": actual, "honest": honest, "heatmap": heatmap}
         named = {name: path and str(path.resolve()) for name, path in files.items()}
-        request = {"op": "compare", "region": region and region.model_dump(), "exact": exact, **named}
+        request = {
+            "op": "compare",
+            "region": region and region.model_dump(),
+            "exact": exact,
+            "tolerance": tolerance and tolerance.model_dump(mode="json"),
+            **named,
+        }
         sources = [path for path in (expected, actual, honest) if path]
         try:
             return Comparison.model_validate(self._ask(request, actual.name, sources))
@@ -107,6 +123,14 @@ class ImageChecker:
             if heatmap is not None:
                 _remove_unfinished(heatmap)
             raise
+
+    def attention(self, path: Path, neighbour: Path | None = None) -> Weights:
+        """:func:`~.attention_map.attention_map` of files in the child, for :func:`~.attention.draw_regions`.
+
+        ImageError also if they can't be read.
+        """
+        request = {"op": "attention", "path": str(path.resolve()), "neighbour": neighbour and str(neighbour.resolve())}
+        return _weights.validate_python(self._ask(request, path.name, [path, *([neighbour] if neighbour else [])]))
 
     def close(self) -> None:
         """Stop the child. A later request starts another."""

@@ -14,6 +14,7 @@ from .channels import Picture, picture_of
 from .decode import DTYPES, MAX_CHANNELS, MAX_PIXELS, ImageFile, Part, Pixels
 from .errors import ImageError
 from .phash import Grey, grey_rows, phash
+from .phash_grid import grid_text, phash_grid
 
 _DIGEST_NAME = b"renderbros pixels 1\n"
 
@@ -27,8 +28,8 @@ def inspect_image(
     height and the SHA-256 of its values as little-endian bytes, row by row from the top. So it depends on the pixels
     and on nothing else in the file: neither metadata, compression, the order of channels nor their spread over parts.
 
-    The perceptual hash is of the picture (:func:`~.channels.picture_of`) as :func:`~.phash.to_8bit` shows it. The file
-    is read in bands; beyond them, a byte a pixel is held.
+    The perceptual hashes, of the whole and of a grid's cells, are of the picture (:func:`~.channels.picture_of`) as
+    :func:`~.phash.to_8bit` shows it. The file is read in bands; beyond them, a byte a pixel is held.
 
     ImageError if the file is no image, is broken, is beyond a limit of :class:`~.decode.ImageFile`, or, if ``finite``,
     holds a value that is not finite. (Depth is infinite in half floats where there is only sky.)
@@ -47,6 +48,7 @@ def inspect_image(
             size=size,
             pixel_digest=_combine(digests),
             phash=str(phash(look.grey)),
+            grid=grid_text(phash_grid(look.grey)),
             width=file.width,
             height=file.height,
             channels=file.channels,
@@ -54,6 +56,15 @@ def inspect_image(
             container=file.container,
             blank=look.blank,
         )
+
+
+def read_grey(path: Path) -> Grey:
+    """The picture of ``path`` as people see it, in one byte a pixel: shape (height, width). ImageError as above."""
+    with ImageFile(path) as file:
+        look = _Look(file, picture_of(file.channels), finite=False)
+        for y, rows in file.bands(file.parts[look.home]):
+            look.take(y, rows)
+        return look.grey
 
 
 class _Look:

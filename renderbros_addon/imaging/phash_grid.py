@@ -29,6 +29,11 @@ def phash_grid(grey: Grey, columns: int = COLUMNS, rows: int = ROWS) -> Bits:
     return np.asarray(low > np.median(low, axis=(2, 3), keepdims=True))
 
 
+def grid_text(grid: Bits) -> str:
+    """``grid`` as :data:`~..protocol.results.HashGrid` has it: each cell as imagehash prints it, row by row."""
+    return np.packbits(grid).tobytes().hex()
+
+
 def grid_distances(expected: Bits, actual: Bits) -> npt.NDArray[Any]:
     """Bits that differ, 0 to 64, for each cell of two grids of one shape: shape (rows, columns)."""
     return np.asarray((expected != actual).sum(axis=(2, 3)))

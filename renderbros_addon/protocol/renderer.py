@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from .base import RelativePath, Wire
+from .base import MAX_SECONDS, RelativePath, Wire
 from .costs import CostMap
+from .expectations import MAX_EXPECTED, ExpectedFrame
+from .frames import MAX_FRAMES
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .movies import MAX_SHOWN, Playback
@@ -76,6 +78,22 @@ class MeasureCostRequest(Wire):
     frame: Frame
 
 
+class PreviewRequest(Wire):
+    """Tell what frames look like in small previews of them; for submission, like :class:`InspectRequest`."""
+
+    type: Literal["preview"] = "preview"
+    id: str
+    blend: str
+    scene: str | None = None
+    settings: RenderSettings = RenderSettings()
+    device: DeviceKind
+    """To render on; the processor where there is none of the kind."""
+    frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)
+    """Rising. Previewed in an order that spreads over them."""
+    seconds: float = Field(gt=0, le=MAX_SECONDS)
+    """What it may take, from when the file is open. The first frame is previewed however long that takes."""
+
+
 class BuildSampleRequest(Wire):
     """Build the sample scene and save it as ``path``."""
 
@@ -101,7 +119,15 @@ class QuitRequest(Wire):
     type: Literal["quit"] = "quit"
 
 
-AnyRequest = RenderRequest | FinishRequest | InspectRequest | MeasureCostRequest | BuildSampleRequest | EncodeRequest
+AnyRequest = (
+    RenderRequest
+    | FinishRequest
+    | InspectRequest
+    | MeasureCostRequest
+    | PreviewRequest
+    | BuildSampleRequest
+    | EncodeRequest
+)
 """What a renderer answers."""
 
 request_adapter: TypeAdapter[AnyRequest | QuitRequest] = TypeAdapter(
@@ -159,6 +185,17 @@ class CostMeasured(Wire):
     cost: CostMap
     device: DeviceKind
     """What it was measured on."""
+
+
+class Previewed(Wire):
+    """What the frames look like that could be previewed in time."""
+
+    type: Literal["previewed"] = "previewed"
+    id: str
+    expected: tuple[ExpectedFrame, ...] = Field(max_length=MAX_EXPECTED)
+    """Rising."""
+    problems: tuple[str, ...] = ()
+    """Why frames could not be previewed, a sentence for each of the first few."""
 
 
 class Built(Wire):
@@ -226,12 +263,16 @@ class Inspection(Wire):
     cameras: tuple[str, ...]
     whole_because: tuple[str, ...]
     """Why this scene can't be tiled for now, one sentence each; empty if it can."""
+    local: bool = False
+    """See ``JobSpec.local``."""
+    repeatable: bool = True
+    """See ``JobSpec.repeatable``; if not, a warning says why."""
     files: tuple[str, ...]
     """Absolute paths of the files it needs that are there, the .blend itself first."""
     missing: tuple[MissingFile, ...]
     warnings: tuple[str, ...] = ()
 
 
-AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection | CostMeasured
+AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection | CostMeasured | Previewed
 
 reply_adapter: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="type")])

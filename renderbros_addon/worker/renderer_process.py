@@ -31,6 +31,8 @@ from ..protocol.renderer import (
     Inspection,
     InspectRequest,
     MeasureCostRequest,
+    Previewed,
+    PreviewRequest,
     Progressed,
     QuitRequest,
     Rendered,
@@ -202,6 +204,10 @@ class RendererProcess:
     ) -> CostMeasured | Failed: ...
     @overload
     def request(
+        self, request: PreviewRequest, on_progress: Callable[[Progress], None] | None = None
+    ) -> Previewed | Failed: ...
+    @overload
+    def request(
         self, request: BuildSampleRequest, on_progress: Callable[[Progress], None] | None = None
     ) -> Built | Failed: ...
     @overload
@@ -210,7 +216,7 @@ class RendererProcess:
     ) -> Encoded | Failed: ...
     def request(
         self, request: AnyRequest, on_progress: Callable[[Progress], None] | None = None
-    ) -> Rendered | Built | Encoded | Failed | Inspection | CostMeasured:
+    ) -> Rendered | Built | Encoded | Failed | Inspection | CostMeasured | Previewed:
         """Have ``request`` served, starting the child if need be.
 
         Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
@@ -355,6 +361,7 @@ _REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
     FinishRequest: Rendered,
     InspectRequest: Inspection,
     MeasureCostRequest: CostMeasured,
+    PreviewRequest: Previewed,
     BuildSampleRequest: Built,
     EncodeRequest: Encoded,
 }

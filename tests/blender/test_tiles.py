@@ -79,10 +79,3 @@ def test_a_region_over_the_edge_is_refused(studio: Any) -> None:
     with pytest.raises(CannotServe) as refusal:
         studio.render(Region(x0=50, y0=0, x1=62, y1=10))
     assert refusal.value.code == FailureCode.SIZE_MISMATCH
-
-
-def test_a_part_in_display_colours_is_refused(studio: Any) -> None:
-    studio.take(plain)
-    with pytest.raises(CannotServe) as refusal:
-        studio.render(Region(x0=0, y0=0, x1=10, y1=10), linear=False)
-    assert refusal.value.code == FailureCode.BAD_SETTING

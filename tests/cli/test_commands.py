@@ -13,7 +13,7 @@ from renderbros_addon.cli.main import main
 
 COMMANDS = {
     "demo", "render", "farm", "dispatcher", "worker", "submit", "jobs", "job", "cancel", "fetch", "workers",
-    "verify",
+    "ban", "pardon", "verify",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 from dispatcher.bench import Bench
 
-from renderbros_addon.dispatcher import jobs, tasks, waiting, workers
+from renderbros_addon.dispatcher import jobs, standings, tasks, waiting, workers
 from renderbros_addon.protocol.leases import Lease
 
 
@@ -94,7 +94,7 @@ def test_a_banned_worker_loses_its_tasks_at_once(bench: Bench) -> None:
     [again] = bench.lease(good)
     assert again.task.id == lease.task.id
     assert not bench.lease(bad)
-    bench.change(lambda tx: workers.pardon(tx, bad))
+    bench.change(lambda tx: standings.pardon(tx, bad))
     bench.change(lambda tx: workers.seen(tx, bad))
     bench.job()
     assert bench.lease(bad)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,7 +19,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import event, func, select
 
-from renderbros_addon.dispatcher import failures, frames, jobs, leases, results, scheduler, waiting, workers
+from renderbros_addon.dispatcher import (
+    checks,
+    failures,
+    frames,
+    jobs,
+    leases,
+    recall,
+    results,
+    scheduler,
+    standings,
+    tasks,
+    unclaimed,
+    waiting,
+    workers,
+)
 from renderbros_addon.dispatcher.errors import Conflict
 from renderbros_addon.dispatcher.store import Store, Tx
 from renderbros_addon.dispatcher.tables import jobs as jobs_table
@@ -26,6 +41,8 @@ from renderbros_addon.dispatcher.tables import leases as leases_table
 from renderbros_addon.dispatcher.tables import metadata
 from renderbros_addon.dispatcher.tables import results as results_table
 from renderbros_addon.dispatcher.tables import tasks as tasks_table
+from renderbros_addon.dispatcher.trust import Draw
+from renderbros_addon.dispatcher.verification import Desk
 from renderbros_addon.protocol.jobs import JobSpec
 from renderbros_addon.protocol.leases import LeaseRequest
 from renderbros_addon.protocol.results import Failure, Output
@@ -51,7 +68,7 @@ FAILURES = {
 OPERATIONS = [
     *["lease"] * 8,
     *["submit", "judge"] * 10,
-    *["fail", "change_job", "wait", "assemble", "create_another"] * 2,
+    *["fail", "change_job", "wait", "assemble", "create_another", "conclude"] * 2,
     *["blob_arrives", "change_priority", "renew", "release", "change_worker", "restart"],
 ]
 """Those that bring work forward more often, or nothing would ever get far."""
@@ -71,6 +88,8 @@ class FarmMachine(RuleBasedStateMachine):
         self.workers: list[str] = []
         self.jobs: list[str] = []
         self.accepted: set[str] = set()
+        self.recalled = False
+        self.desk = Desk(random=Random(7))
         for name, gpu in (("a", False), ("b", False), ("c", True), ("d", True)):
             self.enrol(name, gpu)
 
@@ -183,7 +202,9 @@ class FarmMachine(RuleBasedStateMachine):
 
     def change_worker(self, data: st.DataObject) -> None:
         verb = data.draw(
-            st.sampled_from([workers.pause, workers.resume, workers.ban, workers.pardon, workers.pardon, workers.seen])
+            st.sampled_from(
+                [workers.pause, workers.resume, workers.ban, standings.pardon, standings.pardon, workers.seen]
+            )
         )
         worker_id = data.draw(st.sampled_from(self.workers))
         self.attempt(lambda tx: verb(tx, worker_id))
@@ -195,15 +216,50 @@ class FarmMachine(RuleBasedStateMachine):
         with self.store.read() as conn:
             pending = results.pending(conn)
         if pending:
-            self.judge_one(data.draw(st.sampled_from(pending)), verdict)
+            opinion = data.draw(st.sampled_from([*["match"] * 4, "mismatch", "mismatch", "inconclusive"]))
+            self.judge_one(data.draw(st.sampled_from(pending)), verdict, opinion)
 
-    def judge_one(self, result_id: int, verdict: str) -> None:
-        if verdict == "good":
-            digest = f"{next(self.numbers):064x}"
-            output = claimed(sha256=digest, pixel_digest=digest).output
-            self.change(lambda tx: results.accept(tx, result_id, output))
-        else:
+    def judge_one(self, result_id: int, verdict: str, opinion: Any = "match") -> None:
+        if verdict != "good":
             self.change(lambda tx: results.reject(tx, result_id, "as told to", blame=verdict == "bad"))
+            return
+        digest = f"{next(self.numbers):064x}"
+        output = claimed(sha256=digest, pixel_digest=digest).output
+        with self.store.read() as conn:
+            result = results.load(conn, result_id)
+            plan = self.desk.plan(conn, result, None)
+            whole = tasks.region_of(tasks.load(conn, result.task_id))
+        if result.subject_id is None:
+            regions = (whole,) * (2 if plan and plan.draw is Draw.PART else 1) if plan else ()
+            self.change(lambda tx: self.desk.receive(tx, result_id, output, regions=regions, reason="drawn"))
+            return
+        check = self.change(lambda tx: self.desk.take_opinion(tx, result_id, output, {}))
+        if check is not None:
+            with self.store.read() as conn:
+                before = [one.id for one in checks.of_subject(conn, check.subject_id) if one.verdict == "mismatch"]
+            found = checks.Opinion(opinion, "as told to", exact=True, others=dict.fromkeys(before, opinion))
+            self.change(lambda tx: checks.decide(tx, check, result, found))
+
+    def conclude(self, _: object = None) -> None:
+        """What checks have come to, and what was found at fault, as the intake goes about it."""
+        with self.store.read() as conn:
+            subjects = checks.unfinished(conn)
+        for subject_id in subjects:
+            self.change(lambda tx, subject_id=subject_id: self.desk.conclude(tx, subject_id))
+            with self.store.read() as conn:
+                over = results.load(conn, subject_id).status != "checking"
+                left = [one.id for one in checks.of_subject(conn, subject_id) if one.kept and over]
+            for check_id in left:
+                self.change(lambda tx, check_id=check_id: checks.tidied(tx, check_id))
+        with self.store.read() as conn:
+            due = standings.due_for_recall(conn)
+        for worker_id, after in due:
+            with self.store.read() as conn:
+                found = recall.due(conn, worker_id, after)
+            for result_id in found:
+                self.change(lambda tx, result_id=result_id: recall.recall(tx, result_id, self.desk))
+                self.recalled = True
+            self.change(lambda tx, worker_id=worker_id, after=after: standings.recalled(tx, worker_id, after))
 
     def assemble(self, _: object = None) -> None:
         """All that is ready, as the intake does it."""
@@ -237,6 +293,13 @@ class FarmMachine(RuleBasedStateMachine):
             self.change(lambda tx, lease=lease: failures.expire(tx, lease.id))
         for job_id in stuck:
             self.change(lambda tx, job_id=job_id: waiting.judge_stuck(tx, job_id))
+        with self.store.read() as conn:
+            unclaimed_tasks = unclaimed.waiting(conn)
+            served = standings.served(conn, self.clock())
+        for task_id in unclaimed_tasks:
+            self.change(lambda tx, task_id=task_id: unclaimed.look_after(tx, task_id))
+        for worker_id in served:
+            self.change(lambda tx, worker_id=worker_id: standings.release(tx, worker_id))
 
     def restart(self, _: object = None) -> None:
         """Nothing but the database is left, and what was committed is in it."""
@@ -250,8 +313,8 @@ class FarmMachine(RuleBasedStateMachine):
         with self.store.read() as conn:
             invariants.check(conn)
             accepted = set(conn.execute(select(tasks_table.c.id).where(tasks_table.c.status == "accepted")).scalars())
-        assert self.accepted <= accepted, "what is accepted stays so"
-        self.accepted = accepted
+        assert self.accepted <= accepted or self.recalled, "what is accepted stays so, but for what a cheat sent"
+        self.accepted, self.recalled = accepted, False
 
     def finish_everything(self) -> None:
         """Healthy workers come, everything is opened again, and every job gets done."""
@@ -271,6 +334,7 @@ class FarmMachine(RuleBasedStateMachine):
                 pending = results.pending(conn)
             for result_id in pending:
                 self.judge_one(result_id, "good")
+            self.conclude()
             self.assemble()
             self.all_is_well()
             left = [
@@ -324,7 +388,7 @@ def test_on_postgresql(postgresql_database: str) -> None:
 
 
 def test_no_state_leads_where_its_table_does_not_allow() -> None:
-    for module in (jobs, workers, frames, results):
+    for module in (jobs, workers, frames, results, tasks):
         for old, news in module.ALLOWED.items():
             assert old not in news
             assert isinstance(module.ALLOWED, dict)

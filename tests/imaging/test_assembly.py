@@ -213,8 +213,24 @@ def test_a_full_disk_is_told(rendered: Path, tmp_path: Path, part: float):
 def test_a_crop_over_the_edge(rendered: Path, tmp_path: Path):
     with pytest.raises(ImageError, match="reaches over"):
         crop(rendered / "layers.exr", Region.full(64, 49), tmp_path / "a.exr")
-    with pytest.raises(ImageError, match="png, not openexr"):
-        crop(rendered / "alpha.png", Region.full(8, 8), tmp_path / "a.exr")
+
+
+def test_a_crop_of_what_loses_something_is_refused(rendered: Path, tmp_path: Path):
+    with pytest.raises(ImageError, match=r"still_JPEG\.jpg is jpeg, .*only from bmp, openexr, png"):
+        crop(rendered / "still_JPEG.jpg", Region.full(8, 8), tmp_path / "a.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["PNG.png", "TIFF.tif", "BMP.bmp", "TARGA.tga", "TARGA_RAW.tga", "IRIS.rgb"])
+def test_a_crop_of_another_format_has_its_pixels_and_its_kind(rendered: Path, tmp_path: Path, kind: str):
+    source, cut, part = rendered / f"still_{kind}", tmp_path / kind, Region(x0=7, y0=3, x1=40, y1=47)
+    crop(source, part, cut)
+    whole, shown = read_channels(source), read_channels(cut)
+    assert shown.container == whole.container
+    assert shown.channels.keys() == whole.channels.keys()
+    for name, pixels in whole.channels.items():
+        assert shown.channels[name].dtype == pixels.dtype
+        assert np.array_equal(shown.channels[name], pixels[3:47, 7:40]), name
 
 
 def test_a_crop_is_what_blender_renders_there(rendered: Path, tmp_path: Path):

@@ -15,10 +15,12 @@ import numpy as np
 import psutil
 import pytest
 
+from renderbros_addon.imaging.attention_map import attention_map
 from renderbros_addon.imaging.checker import ImageChecker
 from renderbros_addon.imaging.errors import CheckerFailed, ImageError
-from renderbros_addon.imaging.fingerprint import inspect_image
+from renderbros_addon.imaging.fingerprint import inspect_image, read_grey
 from renderbros_addon.protocol.regions import Region
+from renderbros_addon.protocol.verdicts import Tolerance
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +31,7 @@ def command(before: str = "") -> list[str]:
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from renderbros_addon.imaging import check_child
+from renderbros_addon.imaging.attention_map import attention_map
 from renderbros_addon.imaging.checker import run_checker
 inspect = check_child.inspect_image
 {textwrap.dedent(before)}
@@ -82,6 +85,30 @@ def test_assembly(checker: ImageChecker, rendered: Path, tmp_path: Path):
     with pytest.raises(ImageError, match="leave out"):
         checker.assemble(halves[:3], 64, 48, tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["frame"]
+
+
+def test_attention(checker: ImageChecker, rendered: Path):
+    layers, alpha = rendered / "layers.exr", rendered / "alpha.png"
+    weights = checker.attention(layers, alpha)
+    assert weights == tuple(map(tuple, attention_map(read_grey(layers), read_grey(alpha)).tolist()))
+    assert (len(weights), len(weights[0])) == (6, 8)
+    assert weights != checker.attention(layers)
+    with pytest.raises(ImageError, match="no neighbour"):
+        checker.attention(layers, rendered / "tile_11.exr")
+
+
+def test_a_comparison_with_a_tolerance_that_is_given(checker: ImageChecker, write, noise, tmp_path: Path):
+    light = noise(48, 64, 3)
+    dark = light.copy()
+    dark[:, ::4] *= 0.9
+    expected, darker = (write(tmp_path / f"{i}.exr", [("RGB", pixels)]) for i, pixels in enumerate((light, dark)))
+    assert checker.compare(expected, darker).verdict == "mismatch"
+    lax = Tolerance(origin="calibrated", few=0.6, many=1, block_few=1, block_many=1, mean_few=0.2, mean_many=1)
+    found = checker.compare(expected, darker, tolerance=lax)
+    assert found.tolerance == lax
+    assert found.verdict == "match"
+    with pytest.raises(ValueError, match="one tolerance"):
+        checker.compare(expected, darker, exact=True, tolerance=lax)
 
 
 def test_a_child_killed_while_idle_is_replaced(checker: ImageChecker, rendered: Path):
@@ -232,6 +259,7 @@ def test_the_child_ends_with_its_parent_even_at_work(rendered: Path):
 import sys, threading, time, psutil
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
+from renderbros_addon.imaging.attention_map import attention_map
 from renderbros_addon.imaging.checker import ImageChecker
 checker = ImageChecker({command("check_child.inspect_image = lambda path: time.sleep(120)")!r})
 threading.Thread(target=checker.inspect, args=(Path("x"),), daemon=True).start()
@@ -254,6 +282,7 @@ time.sleep(120)
 def test_the_parent_loads_no_image_library():
     code = (
         "import sys; from renderbros_addon.imaging.checker import ImageChecker;"
+        "from renderbros_addon.imaging.attention import draw_regions;"
         "from renderbros_addon.imaging.level0 import level0_problems;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'OpenImageIO', 'numpy', 'PIL', 'imagehash'}))"
     )

@@ -1,17 +1,18 @@
-"""Writing an EXR part by part, band by band, so that a whole file or none appears."""
+"""Writing an image part by part, band by band, so that a whole file or none appears."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
 
+from ..protocol.results import Container
 from .decode import ImageFile, Part, Pixels
 from .errors import ImageError
 
@@ -66,12 +67,12 @@ class _NotWritten(Exception):
     """OpenImageIO's reason, for want of the name that people know the file by."""
 
 
-class ExrWriter:
-    """An EXR being written: its parts in order, each from the top row down."""
+class ImageWriter:
+    """An image being written: its parts in order, each from the top row down."""
 
-    def __init__(self, path: Path, specs: Sequence[Any]) -> None:
+    def __init__(self, path: Path, container: Container, specs: Sequence[Any]) -> None:
         self._path, self._specs, self._part = path, specs, 0
-        self._output: Any = oiio.ImageOutput.create("openexr")
+        self._output: Any = oiio.ImageOutput.create(container)
         whole = tuple(specs) if len(specs) > 1 else specs[0]
         if self._output is None or not self._output.open(str(path), whole):
             raise self._error()
@@ -101,13 +102,18 @@ class ExrWriter:
         return _NotWritten(reason.strip() or "no reason given")
 
 
+def new_exr(out: Path, specs: Sequence[Any]) -> AbstractContextManager[ImageWriter]:
+    """:func:`new_image` for an EXR."""
+    return new_image(out, "openexr", specs)
+
+
 @contextmanager
-def new_exr(out: Path, specs: Sequence[Any]) -> Iterator[ExrWriter]:
+def new_image(out: Path, container: Container, specs: Sequence[Any]) -> Iterator[ImageWriter]:
     """A writer whose file becomes ``out`` when the block ends well, on disk to the last byte; else nothing stays."""
     temporary = out.with_name(f".{out.name[:100]}.{uuid.uuid4().hex}.part")
-    writer: ExrWriter | None = None
+    writer: ImageWriter | None = None
     try:
-        writer = ExrWriter(temporary, specs)
+        writer = ImageWriter(temporary, container, specs)
         yield writer
         writer.close()
         _verify(temporary, specs)

@@ -1,0 +1,151 @@
+"""The steps of the intake that are about checks: drawing them, comparing images, concluding, recalling.
+
+What is decided is decided by :class:`~.verification.Desk` in a transaction; here is what takes time, before and after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from ..imaging.attention import draw_regions
+from ..imaging.checker import ImageChecker
+from ..imaging.errors import ImageError
+from ..protocol.checks import CheckStatus
+from ..protocol.regions import Region
+from ..protocol.results import Output
+from . import checks, frames, jobs, recall, results, standings, tasks
+from .blobs import BlobCorrupt, BlobStore
+from .checks import Opinion
+from .comparing import Comparer
+from .store import Store, Tx
+from .suspicion import suspicion
+from .tables import AnyRow
+from .trust import Draw
+from .verification import PARTS, Desk, Plan, part_size
+
+log = logging.getLogger("renderbros.dispatcher")
+
+Discard = Callable[[AnyRow, Sequence[AnyRow]], None]
+"""Deletes the files of a result and those beside it, as far as nothing else needs them."""
+
+
+class Assessor:
+    """Takes steps that each can be taken again after a crash."""
+
+    def __init__(self, store: Store, blobs: BlobStore, desk: Desk) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._desk = desk
+
+    def take_in(
+        self,
+        checker: ImageChecker,
+        result: AnyRow,
+        task: AnyRow,
+        image: Path,
+        output: Output,
+        extras: Mapping[str, Output],
+        folder: Path,
+    ) -> results.ResultStatus:
+        """A result whose files are good is accepted, or held to be checked by others; a checker's is compared.
+
+        ``image`` is its file, ``folder`` a place for others. Returns what became of it.
+        """
+        desk = self._desk
+        if result.subject_id is not None:
+            check = self._store.change(lambda tx: desk.take_opinion(tx, result.id, output, extras))
+            if check is not None:
+                self._opine(checker, check, result.id, image, extras, folder)
+            with self._store.read() as conn:
+                return results.ResultStatus(results.load(conn, result.id).status)
+        with self._store.read() as conn:
+            plan = desk.plan(conn, result, suspicion(conn, task, result, output))
+            before = frames.output_before(conn, task) if plan and plan.draw is Draw.PART and not task.linear else None
+        regions: Sequence[Region] = ()
+        if plan is not None:
+            regions = self._where(checker, plan, tasks.region_of(task), image, before, folder)
+        reason = plan.reason if plan else ""
+        return self._store.change(
+            lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=reason)
+        )
+
+    def _where(
+        self, checker: ImageChecker, plan: Plan, whole: Region, image: Path, before: str | None, folder: Path
+    ) -> Sequence[Region]:
+        """What of an image is to be rendered again: all of it, or parts where there is something to see."""
+        size = part_size(whole)
+        if plan.draw is Draw.WHOLE or size == (whole.width, whole.height):
+            return (whole,)
+        neighbour = None
+        if before is not None:
+            with contextlib.suppress(FileNotFoundError, BlobCorrupt):
+                neighbour = self._blobs.local_copy(before, folder / "before")
+        try:
+            weights = checker.attention(image, neighbour)
+        except ImageError as error:
+            log.warning("where to look can't be told: %s", error)
+            return (whole,)
+        return draw_regions(weights, whole, size, PARTS, self._desk.random)
+
+    def _opine(
+        self,
+        checker: ImageChecker,
+        check: AnyRow,
+        result_id: int,
+        image: Path,
+        extras: Mapping[str, Output],
+        folder: Path,
+    ) -> None:
+        """Compare a checker's image with what it is about, and note what was found."""
+        try:
+            with self._store.read() as conn:
+                result = results.load(conn, result_id)
+                found = Comparer(self._blobs, checker).opinion(conn, check, result, image, extras, folder)
+        except (FileNotFoundError, BlobCorrupt) as error:
+            found = Opinion("inconclusive", f"the result's file is gone: {error}", exact=False)
+
+        def decide(tx: Tx) -> None:
+            jobs.lock(tx, check.job_id)
+            now = checks.load(tx.conn, check.id)
+            if now.status == CheckStatus.OPEN:
+                checks.decide(tx, now, results.load(tx.conn, result_id), found)
+
+        self._store.change(decide)
+        about = {"job": check.job_id, "task": check.task_id, "worker": check.worker_id}
+        log.info("check of frame %d: %s (%s)", check.frame, found.verdict, found.sentence, extra=about)
+
+    def conclude(self, subject_id: int, discard: Discard) -> None:
+        """Do what follows from a result's checks, and delete the files that were only needed for them."""
+        self._store.change(lambda tx: self._desk.conclude(tx, subject_id))
+        with self._store.read() as conn:
+            subject = results.load(conn, subject_id)
+            extras = results.files_of(conn, subject_id)
+            left = [
+                (check.id, results.load(conn, check.result_id), results.files_of(conn, check.result_id))
+                for check in checks.of_subject(conn, subject_id)
+                if check.kept
+            ]
+        if subject.status == results.ResultStatus.CHECKING:
+            return
+        if subject.status != results.ResultStatus.ACCEPTED:
+            discard(subject, extras)
+        for check_id, result, files in left:
+            discard(result, files)
+            self._store.change(partial(checks.tidied, check_id=check_id))
+
+    def recall(self, worker_id: str, discard: Callable[[str], None]) -> None:
+        """Have what a worker sent since its last passed check rendered again, now that it was found at fault."""
+        with self._store.read() as conn:
+            due = dict(standings.due_for_recall(conn)).get(worker_id)
+            found = [] if due is None else recall.due(conn, worker_id, due)
+        if due is None:
+            return
+        for result_id in found:
+            for sha256 in self._store.change(partial(recall.recall, result_id=result_id, desk=self._desk)):
+                discard(sha256)
+        self._store.change(lambda tx: standings.recalled(tx, worker_id, due))
+        log.warning("%d results are rendered again", len(found), extra={"worker": worker_id})

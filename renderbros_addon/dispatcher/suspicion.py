@@ -1,0 +1,70 @@
+"""What is odd about a finished frame: level 3, and the rest of level 0. It proves nothing, and has others look."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+
+from ..imaging.expected import out_of_line, unexpected
+from ..protocol.jobs import JobSpec
+from ..protocol.results import Output
+from ..protocol.states import TaskKind
+from . import jobs, results, tasks
+from .tables import AnyRow, checks, frames
+
+PREVIEW, NEIGHBOURS, TWIN = "not as expected", "unlike its neighbours", "seen before"
+"""What reasons begin with; by that it is known how often they came to nothing."""
+
+FALSE_ALARMS = 5
+"""Suspicions of a kind that may come to nothing in a job before that kind is believed no more, until one does not."""
+
+
+def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) -> str | None:
+    """Why others should look at a result whose files are good, in a sentence; None if nothing is odd about it."""
+    spec = jobs.parse_spec(jobs.load(conn, task.job_id).spec)
+    if task.kind in tasks.CHECKS or task.linear:
+        return None
+    for kind, found in (
+        (PREVIEW, _unlike_preview(spec, task, output)),
+        (NEIGHBOURS, _unlike_neighbours(conn, spec, task, output)),
+        (TWIN, _seen_before(conn, result, output)),
+    ):
+        if found is not None and _believed(conn, task.job_id, kind):
+            return f"{kind}: {found}"
+    return None
+
+
+def _unlike_preview(spec: JobSpec, task: AnyRow, output: Output) -> str | None:
+    expected = next((one for one in spec.expected if one.frame == task.frame), None)
+    if expected is None or output.grid is None:
+        return None
+    return unexpected(output.phash, output.grid, output.blank, expected)
+
+
+def _unlike_neighbours(conn: Connection, spec: JobSpec, task: AnyRow, output: Output) -> str | None:
+    at = spec.frames.index(task.frame)
+    if output.grid is None or not 0 < at < len(spec.frames) - 1:
+        return None
+    grids = [_grid(conn, task.job_id, spec.frames[i]) for i in (at - 1, at + 1)]
+    before, after = grids
+    return None if before is None or after is None else out_of_line(before, output.grid, after)
+
+
+def _grid(conn: Connection, job_id: str, frame: int) -> str | None:
+    text = conn.execute(select(frames.c.output).where(frames.c.job_id == job_id, frames.c.frame == frame)).scalar()
+    return None if text is None else Output.model_validate_json(text).grid
+
+
+def _seen_before(conn: Connection, result: AnyRow, output: Output) -> str | None:
+    twin = results.twin_of(conn, result, output)
+    return None if twin is None else f"frame {twin.frame} of job {twin.job_id} has the same pixels"
+
+
+def _believed(conn: Connection, job_id: str, kind: str) -> bool:
+    """Whether suspicions of a kind have come to something in a job, or not often come to nothing."""
+    rows = conn.execute(
+        select(checks.c.verdict, func.count())
+        .where(checks.c.job_id == job_id, checks.c.kind == TaskKind.REPLICA, checks.c.reason.startswith(kind))
+        .group_by(checks.c.verdict)
+    )
+    found: dict[str | None, int] = dict(rows.tuples().all())
+    return found.get("match", 0) < FALSE_ALARMS or found.get("mismatch", 0) > 0

@@ -1,0 +1,339 @@
+"""What is checked of each result, and what follows from the checks: levels 1, 2 and 4, driven in transactions.
+
+A result that is drawn is held until others have rendered it, or parts of it, again. Then it is accepted and its worker
+more credible; or a third owner is asked; or it goes to others and its worker is punished. What can't be decided gives
+no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from secrets import SystemRandom
+
+from sqlalchemy import Connection, delete, insert
+
+from ..imaging.judge import calibrated
+from ..protocol.checks import CheckStatus
+from ..protocol.regions import Region
+from ..protocol.results import Output
+from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
+from ..protocol.verdicts import Comparison
+from . import checks, jobs, leases, results, scheduler, standings, tasks, workers
+from .comparing import calibration_key, is_exact
+from .escrow import Escrow, Unpaid
+from .results import NO_FILES, ResultStatus
+from .rulings import Differs, Finding, Ruling, rule
+from .store import Tx
+from .tables import AnyRow, calibrations
+from .trust import Draw, Happening, credibility, draw
+
+PARTS = 2
+"""Regions that are rendered again of a result that is spot-checked."""
+
+PART_SHARE = 1 / 25
+"""Of the result's pixels, in each of them: small parts cost more than their share, and large ones see less."""
+
+SMALLEST_PART = 64
+"""Pixels along each side of a region at least; a result not much larger than that is rendered again whole."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be checked of a result."""
+
+    draw: Draw
+    reason: str
+
+
+class Desk:
+    """Decides about results. ``random`` draws what is checked, and must be one that no worker can foresee."""
+
+    def __init__(self, escrow: Escrow | None = None, random: Random | None = None) -> None:
+        self.random = random or SystemRandom()
+        self._escrow: Escrow = escrow or Unpaid()
+
+    # A result has come in
+
+    def plan(self, conn: Connection, result: AnyRow, suspicion: str | None) -> Plan | None:
+        """What to check of a result whose files are good, or None. Drawn only now that the result is there."""
+        job = jobs.load(conn, result.job_id)
+        spec = jobs.parse_spec(job.spec)
+        task = tasks.load(conn, result.task_id)
+        if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
+            return None
+        worker = workers.load(conn, result.worker_id)
+        if not scheduler.checkers(conn, job.id, {workers.owner_of(worker)}):
+            return None
+        known = standings.load(conn, worker.id)
+        drawn = Draw.WHOLE if suspicion else draw(known, self.random)
+        if drawn is Draw.NOTHING:
+            return None
+        local = task.linear or (spec.local and job.differs != Differs.PARTS)
+        if drawn is Draw.PART and not (task.kind == TaskKind.RENDER and local):
+            drawn = Draw.WHOLE
+        return Plan(drawn, suspicion or ("on probation" if known.probation else "drawn by chance"))
+
+    def receive(
+        self,
+        tx: Tx,
+        result_id: int,
+        output: Output,
+        extras: Mapping[str, Output] = NO_FILES,
+        *,
+        regions: Sequence[Region] = (),
+        reason: str = "",
+    ) -> ResultStatus:
+        """A result's files are good: accept it, or hold it and have ``regions`` of it rendered again first."""
+        result = results.load(tx.conn, result_id)
+        job = jobs.lock(tx, result.job_id)
+        worker = workers.load(tx.conn, result.worker_id)
+        owner = workers.owner_of(worker)
+        if worker.status in workers.DISTRUSTED and result.status == ResultStatus.PENDING:
+            results.send_back(tx, result_id, f"its worker is {worker.status}", [owner])
+            return ResultStatus(results.load(tx.conn, result_id).status)
+        able = scheduler.checkers(tx.conn, job.id, {owner}) if regions else []
+        if not able or result.status != ResultStatus.PENDING:
+            return self._accept(tx, result_id, output, extras)
+        if not results.hold(tx, result_id, output, extras):
+            return ResultStatus(results.load(tx.conn, result_id).status)
+        task = tasks.load(tx.conn, result.task_id)
+        for region in regions:
+            wanted = _class_to_ask(result, able)
+            checks.create(tx, result, task, region, [owner], reason=reason, wanted_class=wanted)
+        return ResultStatus.CHECKING
+
+    def _accept(
+        self, tx: Tx, result_id: int, output: Output | None = None, extras: Mapping[str, Output] = NO_FILES
+    ) -> ResultStatus:
+        status = results.accept(tx, result_id, output, extras)
+        if status is ResultStatus.ACCEPTED:
+            result = results.load(tx.conn, result_id)
+            self._escrow.earn(tx, result.worker_id, result_id)
+            if result.subject_id is None:
+                standings.note(tx, result.worker_id, Happening.ACCEPTED, result_id)
+        return status
+
+    def take_opinion(self, tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output]) -> AnyRow | None:
+        """A checker's result is good as such, and paid like any other; returns its check if that is still open."""
+        result = results.load(tx.conn, result_id)
+        jobs.lock(tx, result.job_id)
+        if self._accept(tx, result_id, output, extras) is not ResultStatus.ACCEPTED:
+            return None
+        check = checks.of_task(tx.conn, result.task_id)
+        return check if check is not None and check.status == CheckStatus.OPEN else None
+
+    # A check has come to something
+
+    def conclude(self, tx: Tx, subject_id: int) -> None:
+        """Do what follows from the checks of a result that is held, if they are all over. May be called at any time."""
+        subject = results.load(tx.conn, subject_id)
+        job = jobs.lock(tx, subject.job_id)
+        subject = results.load(tx.conn, subject_id)
+        if subject.status != ResultStatus.CHECKING:
+            return
+        task = tasks.load(tx.conn, subject.task_id)
+        if JobStatus(job.status).ended or task.status != TaskStatus.SUBMITTED or task.result_id != subject.id:
+            end_open(tx, subject_id, "its result is not needed any more")
+            results.accept(tx, subject_id)  # which makes it evidence
+            return
+        _drop_ended(tx, subject_id)
+        mine = checks.of_subject(tx.conn, subject_id)
+        if any(check.status == CheckStatus.OPEN for check in mine):
+            return
+        decided = [check for check in mine if check.status == CheckStatus.DECIDED and not check.dispute]
+        against = [check for check in decided if check.verdict == "mismatch"]
+        if against:
+            self._settle_dispute(tx, subject, task, against, mine)
+        elif any(check.verdict == "match" for check in decided):
+            self._pass(tx, subject)
+        elif decided:
+            self._let_pass(tx, subject, "; ".join(sorted({check.sentence for check in decided})))
+        else:
+            self._accept(tx, subject_id)
+
+    def _settle_dispute(
+        self, tx: Tx, subject: AnyRow, task: AnyRow, against: Sequence[AnyRow], mine: Sequence[AnyRow]
+    ) -> None:
+        dispute = next((check for check in mine if check.dispute), None)
+        if dispute is None:
+            parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
+            barred = {workers.owner_of(workers.load(tx.conn, party)) for party in parties}
+            able = scheduler.checkers(tx.conn, subject.job_id, barred)
+            if able:
+                reason = f"check {against[0].id} found it wrong: {against[0].sentence}"
+                wanted = _class_to_ask(subject, able)
+                whole = tasks.region_of(task)
+                checks.create(
+                    tx, subject, task, whole, sorted(barred), reason=reason, wanted_class=wanted, dispute=True
+                )  # fmt: skip
+                return
+        if dispute is None or dispute.status != CheckStatus.DECIDED:
+            self._unsettled(tx, subject, against)
+            return
+        rulings = [self._rule(tx, subject, check, dispute) for check in against]
+        for check, ruling in zip(against, rulings, strict=True):
+            if ruling.differs is not None:
+                jobs.note_difference(tx, subject.job_id, ruling.differs)
+            if ruling.checker_at_fault:
+                self._punish(tx, check.checker_id, check.job_id, f"check {check.id}: {ruling.sentence}")
+            if ruling.subject == "match":
+                _calibrate(tx, subject, check)
+        worst = min(rulings, key=lambda ruling: ("mismatch", "inconclusive", "match").index(ruling.subject))
+        tx.emit(
+            "check.settled",
+            job_id=subject.job_id,
+            task_id=subject.task_id,
+            worker_id=subject.worker_id,
+            frame=subject.frame,
+            subject=subject.id,
+            verdict=worst.subject,
+            found=worst.sentence,
+        )
+        if worst.subject == "match":
+            self._pass(tx, subject)
+        elif worst.subject == "mismatch":
+            self._condemn(tx, subject, worst.sentence)
+        elif worst.again and not results.was_sent_back(tx.conn, subject.task_id):
+            self._send_back(tx, subject, worst.sentence)
+        else:
+            self._let_pass(tx, subject, worst.sentence)
+
+    def _rule(self, tx: Tx, subject: AnyRow, check: AnyRow, dispute: AnyRow) -> Ruling:
+        conn, job_id = tx.conn, subject.job_id
+        theirs = results.load(conn, check.result_id)
+        third = results.load(conn, dispute.result_id)
+        seen = checks.others_of(dispute).get(check.id, "inconclusive")
+        found = None if dispute.comparison is None else Comparison.model_validate_json(dispute.comparison)
+        return rule(
+            Finding(check.verdict, check.exact),
+            Finding(dispute.verdict, dispute.exact),
+            Finding(seen, is_exact(theirs, third)),
+            part=check.kind == TaskKind.CHECK and not tasks.load(conn, subject.task_id).linear,
+            parts_proven=checks.has_matched(conn, job_id, parts=True),
+            parts_doubted=checks.doubted_parts(conn, job_id, check.checker_id),
+            repeated=checks.has_matched(conn, job_id),
+            gross=found is not None and found.perceptual.whole >= found.tolerance.other_picture,
+        )
+
+    def _unsettled(self, tx: Tx, subject: AnyRow, against: Sequence[AnyRow]) -> None:
+        """Two owners disagree and there is no third. The more credible one's pixels are taken; nobody is punished."""
+        theirs = max(credibility(standings.load(tx.conn, check.checker_id).passed) for check in against)
+        ours = credibility(standings.load(tx.conn, subject.worker_id).passed)
+        sentence = f"{against[0].sentence}; there is no third owner's worker to settle it"
+        if theirs > ours and not results.was_sent_back(tx.conn, subject.task_id):
+            self._send_back(tx, subject, sentence)
+        else:
+            self._let_pass(tx, subject, sentence)
+
+    def _pass(self, tx: Tx, subject: AnyRow) -> None:
+        if self._accept(tx, subject.id) is ResultStatus.ACCEPTED:
+            standings.note(tx, subject.worker_id, Happening.PASSED, subject.id)
+
+    def _let_pass(self, tx: Tx, subject: AnyRow, why: str) -> None:
+        """Accept what could not be judged, without credit or penalty."""
+        _tell(tx, "check.inconclusive", subject, why)
+        standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
+        self._accept(tx, subject.id)
+
+    def _send_back(self, tx: Tx, subject: AnyRow, why: str) -> None:
+        """Have others render what could not be judged, without penalty."""
+        _tell(tx, "check.inconclusive", subject, why)
+        standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
+        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+
+    def _condemn(self, tx: Tx, subject: AnyRow, why: str) -> None:
+        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+        self._punish(tx, subject.worker_id, subject.job_id, f"frame {subject.frame}: {why}")
+
+    def _punish(self, tx: Tx, worker_id: str, job_id: str, why: str) -> None:
+        # What it had in hand when it was found out is the same offence, not another.
+        if workers.load(tx.conn, worker_id).status in workers.DISTRUSTED:
+            return
+        tx.emit("worker.caught", job_id=job_id, worker_id=worker_id, because=why)
+        self._escrow.void(tx, worker_id)
+        standings.punish(tx, worker_id)
+
+    def revoke_credit(self, tx: Tx, result: AnyRow) -> None:
+        """A result is recalled because of its worker."""
+        self._escrow.revoke(tx, result.worker_id, result.id)
+
+
+def part_size(whole: Region) -> tuple[int, int]:
+    """Width and height of the regions that are rendered again of a result of ``whole``'s size, in pixels."""
+    side = math.sqrt(PART_SHARE)
+
+    def part(length: int) -> int:
+        return min(length, max(SMALLEST_PART, round(length * side)))
+
+    return part(whole.width), part(whole.height)
+
+
+def end_open(tx: Tx, subject_id: int, why: str) -> None:
+    """Drop a result's open checks, and stop whoever is at one. The job is locked by the caller."""
+    for check in checks.of_subject(tx.conn, subject_id):
+        if check.status != CheckStatus.OPEN:
+            continue
+        checks.drop(tx, check, why)
+        end_task(tx, tasks.load(tx.conn, check.task_id), why)
+
+
+def end_task(tx: Tx, task: AnyRow, why: str) -> None:
+    """Cancel a task that is open, and stop whoever is at it. The job is locked by the caller."""
+    if task.status not in tasks.OPEN:
+        return
+    lease = leases.held_of_task(tx.conn, task.id)
+    tasks.move(tx, task, TaskStatus(task.status), TaskStatus.CANCELLED, "task.cancelled", because=why)
+    if lease is not None:
+        leases.end_all(tx, [lease], LeaseStatus.REVOKED, why)
+
+
+def _drop_ended(tx: Tx, subject_id: int) -> None:
+    """Drop checks whose task ended without a result: its job was cancelled meanwhile, or nobody could do it."""
+    for check in checks.of_subject(tx.conn, subject_id):
+        if check.status == CheckStatus.OPEN:
+            status = tasks.load(tx.conn, check.task_id).status
+            if status in (TaskStatus.CANCELLED, TaskStatus.FAILED):
+                checks.drop(tx, check, "nobody could render it")
+
+
+def _class_to_ask(subject: AnyRow, able: Sequence[scheduler.Checker]) -> str | None:
+    """The subject's own class if somebody able is of it: only then every bit can be compared. Else None, for any."""
+    own = subject.render_class
+    return str(own) if own is not None and any(one.render_class == own for one in able) else None
+
+
+def _calibrate(tx: Tx, subject: AnyRow, check: AnyRow) -> None:
+    """A result that was right and one of another class that differs from it show what is honest between the two."""
+    theirs = results.load(tx.conn, check.result_id)
+    key = calibration_key(subject, theirs)
+    if key is None or check.exact or check.comparison is None:
+        return
+    found = Comparison.model_validate_json(check.comparison)
+    tolerance = calibrated(found.passes[0], found.perceptual.whole)
+    one, other = key
+    mine = (calibrations.c.job_id == subject.job_id) & (calibrations.c.one_class == one)
+    tx.conn.execute(delete(calibrations).where(mine, calibrations.c.other_class == other))
+    tx.conn.execute(
+        insert(calibrations).values(
+            job_id=subject.job_id,
+            one_class=one,
+            other_class=other,
+            tolerance=tolerance.model_dump_json(),
+            at=tx.now,
+        )
+    )
+
+
+def _tell(tx: Tx, event: str, subject: AnyRow, why: str) -> None:
+    tx.emit(
+        event,
+        job_id=subject.job_id,
+        task_id=subject.task_id,
+        worker_id=subject.worker_id,
+        frame=subject.frame,
+        subject=subject.id,
+        because=why,
+    )

@@ -25,5 +25,7 @@ class ExpectedFrame(Wire):
     reliable: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
     """A bit for each cell, row by row, the most significant first: set where the cell shows something that noise does
     not turn around. What a cell of plain noise hashes to tells nothing."""
+    steady: bool = True
+    """So is the hash of the whole preview."""
     blank: bool = False
     """The preview has one value all over, so the frame may."""

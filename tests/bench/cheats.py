@@ -1,15 +1,16 @@
 """How well verification tells cheats from honest renders: false accepts, false rejects, and what can't be told.
 
 Run it: ``python3 bootstrap/start.py bench cheats``. Four scenes are rendered honestly and in some twenty ways that a
-cheat would, same seed. Each frame is checked many times as a farm would check it: two crops at random places, or all of
-it, by a worker of the same class, and by workers of other classes: without AVX2, and by other builds of Blender that
-``--other NAME=PATH`` names (a Blender, or a Python that has bpy; it may be given again). Every cheat is this build's;
-the checkers are honest. Compared are linear floats, as tiles are, and the 8-bit PNG that is delivered (a scene's JPEG
-as a whole only: a crop's would have other blocks).
+cheat would, same seed. Each frame is checked many times as the farm checks it: two crops where its rule draws them, or
+all of it, by a worker of the same class, and by workers of other classes: without AVX2, and by other builds of Blender
+that ``--other NAME=PATH`` names (a Blender, or a Python that has bpy; it may be given again). Every cheat is this
+build's; the checkers are honest. Compared are linear floats, as tiles are, and the 8-bit PNG that is delivered (a
+scene's JPEG as a whole only: crops of it have other blocks). *Looks* is level 3: the hashes of what is delivered, by
+the submitter's previews, the frames before and after, and copies.
 
-*Together* is what becomes of a frame that is checked by two crops of linear floats: a mismatch is caught; where the
-crops are inconclusive, or the frame does not look like the submitter's previews, another owner of the cheater's class
-renders all of it anew. ``--quick`` takes two scenes, a few cheats and the same build alone.
+*Together* is what becomes of a frame that is checked: if it looks suspicious, another owner of the cheater's class
+renders all of it anew; otherwise a quarter of the checks are of the whole frame and the others of crops.
+``--quick`` takes two scenes, a few cheats and the same build alone.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ sys.path.extend(
 
 from catalogue import CHEATS, SCENES, Cheat
 from counting import Findings
-from expecting import MEASURED
 from footage import AGAIN, CHEATER, NO_AVX2, Footage, Maker
 from judging import Checker, Session
 from tables import LEGEND, against_targets, by_level, rows
+
+from renderbros_addon.dispatcher.verification import PARTS, part_size
+from renderbros_addon.protocol.regions import Region
 
 QUICK_SCENES = ("interior", "titles")
 FRAMES, QUICK_FRAMES = (1, 2, 4), (2,)
@@ -64,7 +67,7 @@ def measure(footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]
 def film(footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]) -> dict[str, str]:
     """Make every frame; the versions of the Blenders that did."""
     footage.build()
-    versions = {CHEATER.name: footage.shoot(CHEATER, cheats, previews=MEASURED)}
+    versions = {CHEATER.name: footage.shoot(CHEATER, cheats, previews=True)}
     footage.forge(cheats)
     for checker in checkers:
         versions[checker.name] = footage.shoot(checker.maker)
@@ -73,17 +76,16 @@ def film(footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]) -
 
 def report(findings: Findings, footage: Footage, checkers: list[Checker], cheats: tuple[Cheat, ...]) -> None:
     print(LEGEND.format(frames=len(footage.frames), scenes=len(footage.scenes)))
-    if not MEASURED:
-        print("Level 3 is not measured: this checkout has no imaging.expected.unexpected.")
     for checker in checkers:
         print(f"\n== checked by {checker.name} ==")
-        apart = {scene: findings.apart[checker.name, scene] for scene in footage.scenes}
+        apart = {scene: findings.apart[scene, checker.name] for scene in footage.scenes}
         print("honest linear pixels that differ: " + ", ".join(f"{s} {100 * a:.2g} %" for s, a in apart.items()))
         print()
         print(*by_level(findings, checker.name, cheats), sep="\n")
-        for tolerance in checker.tolerances:
-            print(f"-- targets for a checked frame, {tolerance} tolerance --")
-            print(*against_targets(findings, checker.name, tolerance, cheats), sep="\n")
+        for level in findings.levels(checker.name):
+            if level.startswith("together"):
+                print(f"-- targets for a checked frame, {level} --")
+                print(*against_targets(findings, checker.name, level, cheats), sep="\n")
 
 
 def _other(text: str) -> Maker:
@@ -99,8 +101,8 @@ def main() -> None:
     parser.add_argument("--other", type=_other, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be given again")
     parser.add_argument("--draws", type=int, default=DRAWS, help="checks of each cheated frame")
-    parser.add_argument("--crops", type=int, default=2, help="that a check compares")
-    parser.add_argument("--least", type=int, default=64, help="pixels of a crop's side; a fifth of the frame's if more")
+    parser.add_argument("--crops", type=int, default=PARTS, help="that a check compares")
+    parser.add_argument("--side", type=int, help="pixels of a crop's side, if not what the farm takes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that compare")
     parser.add_argument("--json", type=Path, help="write all counts here as well")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="take renders from here, and leave new ones")
@@ -108,10 +110,9 @@ def main() -> None:
 
     cheats = tuple(cheat for cheat in CHEATS if cheat.quick or not options.quick)
     scenes = options.scene or (QUICK_SCENES if options.quick else SCENES)
+    size = (options.side, options.side) if options.side else part_size(Region.full(*SIZE))
     makers = [AGAIN] if options.quick else [AGAIN, NO_AVX2, *options.other]
-    checkers = [
-        Checker(maker.name, maker, maker == AGAIN, options.draws, options.crops, options.least) for maker in makers
-    ]
+    checkers = [Checker(maker.name, maker, maker == AGAIN, options.draws, options.crops, size) for maker in makers]
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
         home = options.keep.resolve() if options.keep else Path(folder)
         footage = Footage(home, scenes, QUICK_FRAMES if options.quick else FRAMES, SIZE, SAMPLES)
@@ -122,7 +123,7 @@ def main() -> None:
     if options.json:
         told: dict[str, Any] = {"versions": versions, "rows": rows(findings)}
         told["touched"] = [{"scene": s, "cheat": c, "fraction": f} for (s, c), f in findings.touched.items()]
-        told["apart"] = [{"checker": c, "scene": s, "fraction": f} for (c, s), f in findings.apart.items()]
+        told["apart"] = [{"scene": s, "checker": c, "fraction": f} for (s, c), f in findings.apart.items()]
         options.json.write_text(json.dumps(told, indent=2))
 
 

@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
     checker: str
     level: str
-    """Such as ``crops linear exact``, ``whole png default``, ``previews``, ``together calibrated``."""
+    """Such as ``crops linear exact``, ``whole png default``, ``looks``, ``together linear calibrated``."""
     scene: str
     cheat: str
     """Its name, or ``honest``."""
@@ -53,7 +53,7 @@ class Findings:
     touched: dict[tuple[str, str], float] = field(default_factory=dict)
     """By scene and cheat: the fraction of pixels that are not bit-equal to the honest ones, in linear floats."""
     apart: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By checker and scene: the fraction of honest linear pixels that differ by more than slightly."""
+    """By scene and checker: the fraction of honest linear pixels that differ by more than slightly."""
 
     def note(self, row: Row, verdict: Verdict, reason: str) -> None:
         self.tallies.setdefault(row, Tally()).add(verdict)

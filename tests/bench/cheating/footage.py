@@ -125,7 +125,7 @@ class Footage:
                     if cheat.how in ("forged", "enlarged") and not last.exists():
                         channels = self._forged(cheat, scene, frame)
                         np.savez(f"{stem}.npz", **channels)
-                        np.save(f"{stem}.npy", _picture(channels))
+                        np.save(f"{stem}.npy", picture(channels))
                         made.append((scene, str(stem)))
         if made:
             develop = [
@@ -150,7 +150,7 @@ class Footage:
             }
         random = np.random.default_rng(zlib.crc32(f"{scene} {frame}".encode()))
         names = picture_of(tuple(honest.channels)).names
-        forged = FORGERIES[cheat.forgery](_picture(honest.channels), cheat.amount, random)
+        forged = FORGERIES[cheat.forgery](picture(honest.channels), cheat.amount, random)
         others = {
             name: np.zeros_like(pixels) if cheat.forgery == "blank" else pixels
             for name, pixels in honest.channels.items()
@@ -197,7 +197,8 @@ class Footage:
             raise SystemExit(f"{script} failed with {maker.name}:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-def _picture(channels: dict[str, Any]) -> Any:
+def picture(channels: dict[str, Any]) -> Any:
+    """The picture among ``channels``, of shape (height, width, 3 or 4)."""
     return np.stack([channels[name] for name in picture_of(tuple(channels)).names], axis=-1)
 
 

@@ -10,6 +10,8 @@ from counting import Findings, Tally, wilson
 
 _NAME, _CELL = 22, 21
 
+LEVELS = ("whole", "crops", "looks", "together")
+
 LEGEND = """A cell of a cheat is ACCEPTED?INCONCLUSIVE/CHECKED, of honest frames PUNISHED?INCONCLUSIVE/CHECKED, then the
 upper end of the 95 % interval (Wilson) of the first, in percent. Checks of one frame with other crops are taken as
 independent of each other; they are of {frames} frames of each of {scenes} scenes."""
@@ -17,8 +19,8 @@ independent of each other; they are of {frames} frames of each of {scenes} scene
 
 def by_level(findings: Findings, checker: str, cheats: Sequence[Cheat]) -> Iterator[str]:
     """Lines of two tables: of linear floats and what follows from them, and of what is delivered."""
-    levels = [level for level in findings.levels(checker) if not level.startswith("replicas")]
-    linear = [level for level in levels if "linear" in level or level.startswith("together")]
+    levels = sorted(findings.levels(checker), key=lambda level: LEVELS.index(level.split()[0]))
+    linear = [level for level in levels if "linear" in level]
     for columns in (linear, [level for level in levels if level not in linear]):
         yield f"{'':{_NAME}}" + "".join(f"{level:>{_CELL}}" for level in columns)
         for name in (HONEST, *(cheat.name for cheat in cheats)):
@@ -27,31 +29,29 @@ def by_level(findings: Findings, checker: str, cheats: Sequence[Cheat]) -> Itera
         yield ""
 
 
-def against_targets(findings: Findings, checker: str, tolerance: str, cheats: Sequence[Cheat]) -> Iterator[str]:
-    """Lines: what of the targets is met for a frame that is checked, and by how much and why others are not."""
-    level = f"together {tolerance}"
-    honest = _of(findings, checker, f"crops linear {tolerance}", HONEST)
+def against_targets(findings: Findings, checker: str, level: str, cheats: Sequence[Cheat]) -> Iterator[str]:
+    """Lines: what of the targets is met by a level, and by how much and why others are not."""
+    honest = _of(findings, checker, level, HONEST)
     for what, count, most in (
         ("honest inconclusive", honest.inconclusive, MOST_INCONCLUSIVE),
         ("honest punished", honest.mismatch, MOST_PUNISHED),
     ):
-        worst = _worst_scene(findings, checker, f"crops linear {tolerance}", HONEST, what.split()[1])
+        worst = _worst_scene(findings, checker, level, HONEST, what.split()[1])
         yield _held(what, count, honest.total, most, worst)
-    needed = _of(findings, checker, f"replicas {tolerance}", HONEST)
-    yield f"{'honest replicas':{_NAME}} {_rate(needed.inconclusive, needed.total)}  rendered anew in full, no target"
     met = []
     for cheat in cheats:
         tally = _of(findings, checker, level, cheat.name)
+        undecided = f", {tally.inconclusive} inconclusive" if tally.inconclusive else ""
         if cheat.target is None:
             shares = [share for (_, name), share in findings.touched.items() if name == cheat.name]
             why = f"no target; it touches {100 * sum(shares) / len(shares):.3g} % of the pixels"
-            yield f"{cheat.name:{_NAME}} {_rate(tally.match, tally.total)}  {why}"
+            yield f"{cheat.name:{_NAME}} {_rate(tally.match, tally.total)}  {why}{undecided}"
         elif tally.total and wilson(tally.match, tally.total)[1] <= cheat.target:
-            met.append(cheat.name)
+            met.append(cheat.name + undecided)
         else:
             worst = _worst_scene(findings, checker, level, cheat.name, "accepted")
-            yield _held(cheat.name, tally.match, tally.total, cheat.target, worst)
-    yield f"met by {len(met)} cheats: {', '.join(met)}"
+            yield _held(cheat.name, tally.match, tally.total, cheat.target, worst) + undecided
+    yield f"met by {len(met)} cheats: {'; '.join(met)}"
 
 
 def rows(findings: Findings) -> list[dict[str, Any]]:
@@ -113,8 +113,8 @@ def _worst_scene(findings: Findings, checker: str, level: str, name: str, what: 
         return ""
     told = f"{count(tally)}/{tally.total} in {row.scene}"
     if name == HONEST:
-        told += f", where {100 * findings.apart[checker, row.scene]:.2g} % of honest pixels differ"
+        told += f", where {100 * findings.apart[row.scene, checker]:.2g} % of honest pixels differ"
     else:
         told += f", where it touches {100 * findings.touched[row.scene, name]:.3g} % of the pixels"
-    said = findings.reasons.get(row._replace(level=level.replace("together", "crops linear")))
+    said = findings.reasons.get(row)
     return f"{told} ({said.most_common(1)[0][0]})" if said else told

@@ -29,7 +29,7 @@ sys.path.extend(
     str(path) for path in (Path(__file__).resolve().parent / "cheating", Path(__file__).resolve().parents[1])
 )
 
-from catalogue import CHEATS, SCENES, Cheat
+from catalogue import CHEATS, LAST, SCENES, Cheat
 from counting import Findings
 from footage import AGAIN, CHEATER, NO_AVX2, Footage, Maker
 from judging import Checker, Session
@@ -78,8 +78,10 @@ def report(findings: Findings, footage: Footage, checkers: list[Checker], cheats
     print(LEGEND.format(frames=len(footage.frames), scenes=len(footage.scenes)))
     for checker in checkers:
         print(f"\n== checked by {checker.name} ==")
-        apart = {scene: findings.apart[scene, checker.name] for scene in footage.scenes}
-        print("honest linear pixels that differ: " + ", ".join(f"{s} {100 * a:.2g} %" for s, a in apart.items()))
+        print("honest linear pixels that differ by more than slightly (and at all):")
+        for scene in footage.scenes:
+            where = scene, checker.name
+            print(f"    {scene}: {100 * findings.apart[where]:.2g} % ({100 * findings.unequal[where]:.2g} %)")
         print()
         print(*by_level(findings, checker.name, cheats), sep="\n")
         for level in findings.levels(checker.name):
@@ -95,11 +97,19 @@ def _other(text: str) -> Maker:
     return Maker(name, program)
 
 
+def _frames(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(number) for number in text.split(",") if number.isdigit() and 1 <= int(number) <= LAST)
+    if len(set(numbers)) != text.count(",") + 1:
+        raise argparse.ArgumentTypeError(f"written 1,2,4, each once and from 1 to {LAST}, not {text!r}")
+    return numbers
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: two scenes, few cheats, the same build")
     parser.add_argument("--other", type=_other, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--scene", action="append", choices=SCENES, help="only this one; may be given again")
+    parser.add_argument("--frames", type=_frames, metavar="N,N", help=f"of 1 to {LAST}; {FRAMES} if not given")
     parser.add_argument("--draws", type=int, default=DRAWS, help="checks of each cheated frame")
     parser.add_argument("--crops", type=int, default=PARTS, help="that a check compares")
     parser.add_argument("--side", type=int, help="pixels of a crop's side, if not what the farm takes")
@@ -110,12 +120,13 @@ def main() -> None:
 
     cheats = tuple(cheat for cheat in CHEATS if cheat.quick or not options.quick)
     scenes = options.scene or (QUICK_SCENES if options.quick else SCENES)
+    frames = options.frames or (QUICK_FRAMES if options.quick else FRAMES)
     size = (options.side, options.side) if options.side else part_size(Region.full(*SIZE))
     makers = [AGAIN] if options.quick else [AGAIN, NO_AVX2, *options.other]
     checkers = [Checker(maker.name, maker, maker == AGAIN, options.draws, options.crops, size) for maker in makers]
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder:
         home = options.keep.resolve() if options.keep else Path(folder)
-        footage = Footage(home, scenes, QUICK_FRAMES if options.quick else FRAMES, SIZE, SAMPLES)
+        footage = Footage(home, scenes, frames, SIZE, SAMPLES)
         versions = film(footage, checkers, cheats)
         findings = measure(footage, checkers, cheats, options.jobs)
     print(f"Cheater: Blender {versions[CHEATER.name]}. Checkers: {versions}")

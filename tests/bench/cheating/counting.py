@@ -54,6 +54,8 @@ class Findings:
     """By scene and cheat: the fraction of pixels that are not bit-equal to the honest ones, in linear floats."""
     apart: dict[tuple[str, str], float] = field(default_factory=dict)
     """By scene and checker: the fraction of honest linear pixels that differ by more than slightly."""
+    unequal: dict[tuple[str, str], float] = field(default_factory=dict)
+    """The fraction that differs in any bit."""
 
     def note(self, row: Row, verdict: Verdict, reason: str) -> None:
         self.tallies.setdefault(row, Tally()).add(verdict)
@@ -66,6 +68,7 @@ class Findings:
         self.reasons |= other.reasons
         self.touched |= other.touched
         self.apart |= other.apart
+        self.unequal |= other.unequal
 
     def sum(self, wanted: Callable[[Row], bool]) -> Tally:
         return sum((tally for row, tally in self.tallies.items() if wanted(row)), Tally())

@@ -113,6 +113,7 @@ class Session:
             whole = self._check_whole(frame, delivery, stored, reference)
             if stored == LINEAR and delivery.name == HONEST:
                 self._add(self.findings.apart, self._checker.name, whole.passes[0].beyond_slight)
+                self._add(self.findings.unequal, self._checker.name, 1 - whole.passes[0].bit_equal)
             self._check_parts(frame, delivery, stored, reference, whole, truth if suspicious else None)
 
     def _check_whole(self, frame: int, delivery: Delivery, stored: str, reference: Image) -> Comparison:

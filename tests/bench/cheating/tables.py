@@ -8,7 +8,7 @@ from typing import Any
 from catalogue import HONEST, MOST_INCONCLUSIVE, MOST_PUNISHED, Cheat
 from counting import Findings, Tally, wilson
 
-_NAME, _CELL = 22, 21
+_NAME, _CELL = 22, 24
 
 LEVELS = ("whole", "crops", "looks", "together")
 
@@ -22,7 +22,8 @@ def by_level(findings: Findings, checker: str, cheats: Sequence[Cheat]) -> Itera
     levels = sorted(findings.levels(checker), key=lambda level: LEVELS.index(level.split()[0]))
     linear = [level for level in levels if "linear" in level]
     for columns in (linear, [level for level in levels if level not in linear]):
-        yield f"{'':{_NAME}}" + "".join(f"{level:>{_CELL}}" for level in columns)
+        for part in (slice(0, 2), slice(2, 3)):
+            yield f"{'':{_NAME}}" + "".join(f"{' '.join(level.split()[part]):>{_CELL}}" for level in columns)
         for name in (HONEST, *(cheat.name for cheat in cheats)):
             cells = [_cell(_of(findings, checker, level, name), honest=name == HONEST) for level in columns]
             yield f"{name:{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in cells)

@@ -9,7 +9,7 @@ from ..imaging.assembly import CUTTABLE
 from ..imaging.level0 import CONTAINERS_OF_FORMATS
 from .compositing import active_tree
 from .denoise import denoised_layers
-from .inspect import whole_because
+from .wholeness import whole_because
 
 _CODECS_OF_BLOCKS = ("DWAA", "DWAB", "B44", "B44A")
 # They round a block of pixels together. PXR24 loses something too, but of each pixel on its own.

@@ -16,10 +16,11 @@ from typing import IO, Any
 
 import psutil
 
+from ..worker.identity import kept_secret
 from .errors import CommandError
 from .janitor import end_tree, remove
 from .own_process import spawn, undisturbed
-from .settings import Settings, rendering_environment
+from .settings import PREFIX, Settings, rendering_environment
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -100,12 +101,14 @@ class LocalFarm:
         )
         self.url = self._await_url(dispatcher)
         threads = self._settings.threads or max(1, (os.cpu_count() or 1) // self.workers)
+        chosen = self._settings.owner if self._kept else None
+        owner = chosen or kept_secret(self.path("owner.secret"))
         for i in range(1, self.workers + 1):
             name = f"worker-{i}"
             options = ["--dispatcher", self.url, "--name", name, "--threads", str(threads)]
-            self._spawn(name, "worker", "--data", self.path("workers"), *options)
+            self._spawn(name, "worker", "--data", self.path("workers"), *options, owner=owner)
 
-    def _spawn(self, name: str, *words: str | Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, *words: str | Path, owner: str | None = None) -> subprocess.Popen[bytes]:
         stdout = subprocess.PIPE if name == "dispatcher" else subprocess.DEVNULL
         stderr: IO[bytes] | None = None
         where: dict[str, Any] = {"env": rendering_environment(self._settings)}
@@ -115,6 +118,9 @@ class LocalFarm:
                 stderr = self._logs[name] = self.path(f"{name}.log").open("ab")
         else:
             where["env"] = os.environ | where["env"]
+        if owner is not None:
+            # Not as an option: other users of the machine see command lines.
+            where["env"] = where["env"] | {f"{PREFIX}OWNER": owner}
         child = spawn(*words, "--stop-with-parent", stdout=stdout, stderr=stderr, **where)
         self._children[name] = child
         self._tell_janitor(str(child.pid))

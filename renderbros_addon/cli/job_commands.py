@@ -103,7 +103,7 @@ def submit(
             if film and fetcher:
                 shown.step("making the film")
                 made = preview.of_job(out, sent, fetcher, chosen.blender)
-    result = _job_json(sent) | {"sent": upload.as_json()}
+    result = _job_json(sent) | {"sent": upload.as_json(), "previewed": len(prepared.spec.expected)}
     if fetcher:
         result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.files]}
     if made:

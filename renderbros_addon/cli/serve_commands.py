@@ -25,6 +25,12 @@ MaxMemory = Annotated[
 ]
 
 
+OwnerFile = Annotated[
+    Path | None,
+    typer.Option("--owner-file", metavar="FILE", help="File with the secret that all workers of one owner share."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to ``app``."""
     command(app, "farm", log_level=logging.INFO)(farm)
@@ -122,11 +128,27 @@ def _dashboard() -> Callable[..., None] | None:
     return mount
 
 
+def _owner_in(file: Path) -> str:
+    """The secret in ``file``; UsageError if there is none."""
+    try:
+        with file.open("rb") as opened:
+            secret = opened.read(4096).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--owner-file: {file} can't be read: {error}") from None
+    if not settings.SHORTEST_OWNER <= len(secret) <= settings.LONGEST_OWNER:
+        raise UsageError(
+            f"--owner-file: {file} holds {len(secret)} characters, and an owner's secret has "
+            f"{settings.SHORTEST_OWNER} to {settings.LONGEST_OWNER}"
+        )
+    return secret
+
+
 def worker(
     out: Output,
     /,
     dispatcher: options.Dispatcher = None,
     invite: Annotated[str | None, typer.Option("--invite", metavar="CODE", help="Invite from the operator.")] = None,
+    owner_file: OwnerFile = None,
     once: Annotated[bool, typer.Option("--once", help="Stop when there is nothing left to do.")] = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name shown to others.")] = None,
     data: options.Data = None,
@@ -145,6 +167,7 @@ def worker(
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
         max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca,
+        owner=_owner_in(owner_file) if owner_file else None,
     )  # fmt: skip
     connect(dispatcher, ca).close()  # says what is wrong with the address
     config = WorkerConfig(
@@ -152,6 +175,7 @@ def worker(
         data=chosen.worker_data.absolute(),
         name=chosen.worker_name,
         invite=chosen.invite,
+        owner=chosen.owner,
         once=once,
         max_memory=chosen.max_memory,
         threads=chosen.threads,

@@ -14,6 +14,12 @@ from .errors import UsageError
 
 PREFIX = "RENDERBROS_"
 
+SHORTEST_OWNER, LONGEST_OWNER = 16, 128
+"""Characters of an owner's secret; see ``Enrolment.owner``."""
+
+_SECRETS = ("invite", "owner")
+# What they are is nobody's business, wrong or not: a terminal is seen by others, and logs are kept.
+
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
@@ -76,6 +82,13 @@ class Settings(BaseSettings):
     )
     cache_size: ByteSize = Field(default=ByteSize(20 * 2**30), description="How much of the disk that cache may take")
     invite: str | None = Field(default=None, description="Invite code that the dispatcher's operator gave out")
+    owner: str | None = Field(
+        default=None,
+        min_length=SHORTEST_OWNER,
+        max_length=LONGEST_OWNER,
+        repr=False,
+        description="A secret that all workers of one owner share, 16 characters or more: they never check each other",
+    )
     max_memory: ByteSize | None = Field(
         default=None, description="What a renderer may use, such as 8GB; above it is replaced"
     )
@@ -107,7 +120,8 @@ def load(**options: object) -> Settings:
         for problem in error.errors():
             name = str(problem["loc"][0])
             where = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
-            told.append(f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}, not {problem['input']!r}")
+            seen = "" if name in _SECRETS else f", not {problem['input']!r}"
+            told.append(f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{seen}")
         raise UsageError("\n".join(told)) from None
 
 

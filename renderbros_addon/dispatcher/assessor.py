@@ -63,14 +63,15 @@ class Assessor:
             with self._store.read() as conn:
                 return results.ResultStatus(results.load(conn, result.id).status)
         with self._store.read() as conn:
-            plan = desk.plan(conn, result, suspicion(conn, task, result, output))
+            odd = suspicion(conn, task, result, output)
+            plan = desk.plan(conn, result, odd)
             before = frames.output_before(conn, task) if plan and plan.draw is Draw.PART and not task.linear else None
         regions: Sequence[Region] = ()
         if plan is not None:
             regions = self._where(checker, plan, tasks.region_of(task), image, before, folder)
-        reason = plan.reason if plan else ""
+        why = plan.reason if plan else ""
         return self._store.change(
-            lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=reason)
+            lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=why, suspicion=odd)
         )
 
     def _where(

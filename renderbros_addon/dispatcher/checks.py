@@ -141,13 +141,11 @@ def decide(
         check,
         _S.DECIDED,
         checker_id=result.worker_id,
-        result_id=result.id,
         verdict=found.verdict,
         sentence=found.sentence,
         exact=found.exact,
         comparison=None if comparison is None else comparison.model_dump_json(),
         others=None if others is None else json.dumps({str(key): value for key, value in others.items()}),
-        kept=True,
     )
     tx.emit(
         "check.decided",
@@ -181,6 +179,11 @@ def drop(tx: Tx, check: AnyRow, why: str) -> None:
 def others_of(check: AnyRow) -> dict[int, Verdict]:
     """Of a dispute: the verdicts on the results of the checks before it, by their ids."""
     return {int(key): value for key, value in json.loads(check.others or "{}").items()}
+
+
+def keep(tx: Tx, check_id: int, result_id: int) -> None:
+    """A checker's result is there, whose file will have to be deleted, whatever becomes of the check."""
+    tx.conn.execute(update(checks).where(checks.c.id == check_id).values(result_id=result_id, kept=True))
 
 
 def tidied(tx: Tx, check_id: int) -> None:

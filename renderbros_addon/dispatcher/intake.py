@@ -188,6 +188,8 @@ class Intake:
             self._delete_all(result, extras)
         else:
             log.info("result of frame %d: %s", result.frame, status, extra=about)
+            if result.subject_id is not None:
+                self._add(("verdict", "", result.subject_id))
             if status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
                 self._delete_all(result, extras)
 

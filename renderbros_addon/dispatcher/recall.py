@@ -46,7 +46,7 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
         why = "its worker has been found at fault"
         verification.end_open(tx, result_id, why)
         results.send_back(tx, result_id, why, [workers.owner_of(workers.load(tx.conn, result.worker_id))])
-        return [result.sha256]
+        return [result.sha256, *(extra.sha256 for extra in results.files_of(tx.conn, result_id))]
     if result.status != ResultStatus.ACCEPTED or task.result_id != result.id:
         return []
     desk.revoke_credit(tx, result)

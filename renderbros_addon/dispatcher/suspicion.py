@@ -66,5 +66,5 @@ def _believed(conn: Connection, job_id: str, kind: str) -> bool:
         .where(checks.c.job_id == job_id, checks.c.kind == TaskKind.REPLICA, checks.c.reason.startswith(kind))
         .group_by(checks.c.verdict)
     )
-    found: dict[str | None, int] = dict(rows.tuples().all())
+    found: dict[str | None, int] = {row[0]: row[1] for row in rows}
     return found.get("match", 0) < FALSE_ALARMS or found.get("mismatch", 0) > 0

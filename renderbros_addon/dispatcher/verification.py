@@ -85,8 +85,12 @@ class Desk:
         *,
         regions: Sequence[Region] = (),
         reason: str = "",
+        suspicion: str | None = None,
     ) -> ResultStatus:
-        """A result's files are good: accept it, or hold it and have ``regions`` of it rendered again first."""
+        """A result's files are good: accept it, or hold it and have ``regions`` of it rendered again first.
+
+        ``suspicion`` is what is odd about it, if anything is; it is noted also where nobody can look.
+        """
         result = results.load(tx.conn, result_id)
         job = jobs.lock(tx, result.job_id)
         worker = workers.load(tx.conn, result.worker_id)
@@ -94,6 +98,8 @@ class Desk:
         if worker.status in workers.DISTRUSTED and result.status == ResultStatus.PENDING:
             results.send_back(tx, result_id, f"its worker is {worker.status}", [owner])
             return ResultStatus(results.load(tx.conn, result_id).status)
+        if suspicion is not None and result.status == ResultStatus.PENDING:
+            _tell(tx, "result.suspicion", result, suspicion)
         able = scheduler.checkers(tx.conn, job.id, {owner}) if regions else []
         if not able or result.status != ResultStatus.PENDING:
             return self._accept(tx, result_id, output, extras)
@@ -123,7 +129,10 @@ class Desk:
         if self._accept(tx, result_id, output, extras) is not ResultStatus.ACCEPTED:
             return None
         check = checks.of_task(tx.conn, result.task_id)
-        return check if check is not None and check.status == CheckStatus.OPEN else None
+        if check is None:
+            return None
+        checks.keep(tx, check.id, result_id)
+        return check if check.status == CheckStatus.OPEN else None
 
     # A check has come to something
 

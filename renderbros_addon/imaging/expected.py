@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from ..protocol.expectations import ExpectedFrame
 from ..protocol.results import Output
 
-STEADY = 10
+STEADY = 12
 
-SLACK = 14
+SLACK = 16
 
 LIMIT = 20
 

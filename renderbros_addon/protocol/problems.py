@@ -16,3 +16,8 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = ""
+
+    @property
+    def word(self) -> str:
+        """The last part of ``type``."""
+        return self.type.rpartition("/")[2]

@@ -182,6 +182,7 @@ class _Session:
         enrolment = Enrolment(
             name=self._identity.name,
             secret=self._identity.secret,
+            owner=self._config.owner,
             invite=self._config.invite,
             capabilities=capabilities,
         )

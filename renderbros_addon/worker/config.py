@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..protocol.jobs import DeviceKind
@@ -19,6 +19,8 @@ class WorkerConfig:
     name: str | None = None
     """Shown to people; None takes the host's name, numbered if another worker here has it already."""
     invite: str | None = None
+    owner: str | None = field(default=None, repr=False)
+    """A secret that all workers of one owner share; None for an owner of its own."""
     once: bool = False
     """End when one long poll has brought no work while nothing was held."""
     max_memory: int | None = None

@@ -46,7 +46,7 @@ def claim_identity(folder: Path, dispatcher: str, name: str | None) -> Identity:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        return Identity(candidate, _secret(stem.with_suffix(".secret")), lock)
+        return Identity(candidate, kept_secret(stem.with_suffix(".secret")), lock)
     raise NameTaken(f"a worker named {name!r} already runs here (data in {folder.parent}); give this one another name")
 
 
@@ -56,7 +56,8 @@ def _host_names() -> Iterator[str]:
     yield from (f"{host}-{number}" for number in range(2, 1000))
 
 
-def _secret(path: Path) -> str:
+def kept_secret(path: Path) -> str:
+    """The secret kept in the file ``path``, which no other user can read; a new one if it holds none."""
     if path.exists():
         kept = path.read_text().strip()
         if len(kept) >= 32:

@@ -80,6 +80,10 @@ class Uploader:
                         raise Stopped("stopped while reporting") from error
                     continue
                 tries_left -= 1
+                if error.problem.word == "missing_blob" and tries_left > 0:
+                    # Somebody else had sent the same bytes, which were deleted once they had done their service.
+                    log.info("the dispatcher lost a file: %s; sending it again", error, extra=task.extra)
+                    continue
                 if error.problem.status >= 500 and tries_left > 0:
                     log.warning("the dispatcher has a fault: %s; trying again", error, extra=task.extra)
                     if self._ended.wait(2.0):

@@ -75,7 +75,7 @@ def workbench(width: int, height: int) -> Any:
 def fading(width: int, height: int) -> Any:
     """Down to black, and so for the last two frames."""
     scene = stretched(product(width, height))
-    for frame, exposure in ((FIRST, 0.0), (LENGTH - 1, -10.0)):
+    for frame, exposure in ((FIRST, 0.0), (LENGTH - 1, -24.0)):
         scene.view_settings.exposure = exposure
         scene.view_settings.keyframe_insert("exposure", frame=frame)
     return scene

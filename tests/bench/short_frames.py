@@ -50,6 +50,8 @@ def process_per_frame(blend: Path, out: Path, frames: int) -> None:
 def through_farm(farm: Farm, blend: Path, out: Path, frames: int) -> None:
     run(
         "submit",
+        "--expect",
+        "0",
         blend,
         "--frames",
         f"1-{frames}",

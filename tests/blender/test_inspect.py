@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 import pytest
+import scene_files
 from scene_features import TILEABLE, _tree, compositing, file_output, set_border
 from scenes import fresh_scene, save
 
@@ -154,6 +155,107 @@ TILEABLE_WITH_FINISHING = (compositing, denoising, glare, file_output, other_pas
 @pytest.mark.parametrize("change", [*TILEABLE_WITH_FINISHING, *TILEABLE], ids=lambda change: change.__name__)
 def test_what_tiles(saved: Any, change: Callable[[Any], None]) -> None:
     assert look(saved(change)).whole_because == ()
+
+
+def lossy_floats(scene: Any) -> None:
+    image = scene.render.image_settings
+    image.file_format, image.exr_codec = "OPEN_EXR", "DWAA"
+
+
+LOSSY = {"format": "JPEG"}
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "local"),
+    [
+        (stereo, {}, True),
+        (lambda scene: None, {"format": "OPEN_EXR_MULTILAYER"}, True),
+        (lambda scene: None, LOSSY, False),
+        (lossy_floats, {}, False),
+        (denoising, {}, False),
+        (glare, {}, False),
+        (sequence, {}, False),
+        (stamp, {}, False),
+        (time_limit, {}, False),
+        (workbench, {}, False),
+    ],
+)
+def test_whether_pixels_depend_on_their_own_samples_alone(
+    saved: Any, change: Callable[[Any], None], settings: dict[str, Any], local: bool
+) -> None:
+    assert look(saved(change), **settings).local == local
+
+
+def unbaked_cloth(scene: Any) -> None:
+    scene.objects["Cube"].modifiers.new("Cloth", "CLOTH")
+
+
+def sparks(scene: Any) -> None:
+    scene.objects["Cube"].modifiers.new("Sparks", "PARTICLE_SYSTEM")
+
+
+def hair(scene: Any) -> None:
+    sparks(scene)
+    scene.objects["Cube"].particle_systems[0].settings.type = "HAIR"
+
+
+def swinging_hair(scene: Any) -> None:
+    hair(scene)
+    scene.objects["Cube"].particle_systems[0].use_hair_dynamics = True
+
+
+def smoke(scene: Any) -> None:
+    fluid = scene.objects["Cube"].modifiers.new("Fluid", "FLUID")
+    fluid.show_viewport = False  # or it is simulated here and now
+    fluid.fluid_type = "DOMAIN"
+
+
+def wet_paint(scene: Any) -> None:
+    cube = scene.objects["Cube"]
+    modifier = cube.modifiers.new("Paint", "DYNAMIC_PAINT")
+    with bpy.context.temp_override(object=cube, active_object=cube):
+        bpy.ops.dpaint.type_toggle(type="CANVAS")
+    assert modifier.canvas_settings is not None
+
+
+def random_guiding(scene: Any) -> None:
+    guiding(scene)
+    scene.cycles.use_deterministic_guiding = False
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (workbench, None),
+        (hair, None),
+        (guiding, None),
+        (unbaked_cloth, '"Cloth"'),
+        (sparks, '"Sparks"'),
+        (swinging_hair, '"Sparks"'),
+        (smoke, '"Fluid"'),
+        (wet_paint, '"Paint"'),
+        (time_limit, "stops after 5 s"),
+        (random_guiding, "deterministic"),
+    ],
+)
+def test_whether_a_frame_comes_out_the_same_again(saved: Any, change: Callable[[Any], None], why: str | None) -> None:
+    found = look(saved(change))
+    assert found.repeatable == (why is None)
+    assert [why in warning for warning in found.warnings] == ([True] if why else [])
+
+
+def test_what_is_baked_to_disk_comes_out_the_same_until_it_is_gone(tmp_path: Path) -> None:
+    scene = fresh_scene(width=61, height=43)
+    path = save(tmp_path / "scene.blend")
+    files = [*scene_files.cloth(scene, tmp_path), *scene_files.simulation(scene, tmp_path)]
+    save(path)
+    assert look(path).repeatable
+    for file in files:
+        if file.suffix != ".bphys":
+            file.unlink()
+    found = look(path)
+    assert not found.repeatable
+    assert any('"Push"' in warning for warning in found.warnings)
 
 
 def test_overrides_decide_whether_it_tiles(saved: Any) -> None:

@@ -61,6 +61,21 @@ def test_wrong_usage_exits_2_and_says_what_in_words(words: list[str], tmp_path: 
     assert json.loads(done.stdout)["status"] == "usage_error"
 
 
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [(None, "can't be read"), (b"too short\n", "holds 9 characters"), (b"\xff" * 20, "can't be read")],
+)
+def test_a_file_without_an_owners_secret(
+    secret: bytes | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if secret is not None:
+        (tmp_path / "owner").write_bytes(secret)
+    assert main(["worker", "--owner-file", str(tmp_path / "owner")]) == 2
+    told = capsys.readouterr().err
+    assert f"--owner-file: {tmp_path / 'owner'}" in told
+    assert why in told
+
+
 def test_without_json_nothing_but_results_goes_to_standard_output(tmp_path: Path) -> None:
     done = run("render", "there-is-no.blend", check=False, cwd=tmp_path)
     assert done.returncode == 2

@@ -96,6 +96,16 @@ def test_a_wrong_value_is_named_by_where_it_came_from(monkeypatch: pytest.Monkey
         settings.load(max_memory="lots")
 
 
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENDERBROS_OWNER", "hunter2")
+    with pytest.raises(UsageError, match=r"^RENDERBROS_OWNER: .*at least 16 characters$"):
+        settings.load()
+    monkeypatch.setenv("RENDERBROS_OWNER", "correct horse battery staple")
+    chosen = settings.load()
+    assert chosen.owner == "correct horse battery staple"
+    assert chosen.owner not in repr(chosen)
+
+
 def test_a_farm_of_our_own_hears_how_to_render_and_nothing_of_other_dispatchers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -61,6 +61,7 @@ def blend(tmp_path: Path) -> Path:
         ({"percentage": 5000}, "--percentage"),
         ({"seed": -1}, "--seed"),
         ({"view_layers": [""]}, "--view-layer"),
+        ({"expect": -1.0}, "--expect: .*not -1"),
         ({"chunk": 0}, "--chunk: .*not 0"),
         ({"blender_series": "5.2-4.5"}, "--blender-series: .*upwards"),
         ({"blender_series": "4.5-5.2", "tiles": "2x2"}, "--blender-series: .*seams.*such as 5.2"),
@@ -101,6 +102,9 @@ def test_the_job_says_what_the_renderer_found_and_brings_the_file(blend: Path) -
     assert spec.scene.source_root == str(blend.parent)
     digest = hashlib.sha256(blend.read_bytes()).hexdigest()
     assert made.sources == {digest: blend}
+    assert (spec.local, spec.repeatable, spec.expected) == (False, True, ())
+    other = submission.prepare(wish(blend), found(blend, local=True, repeatable=False)).spec
+    assert (other.local, other.repeatable) == (True, False)
     assert made.size == blend.stat().st_size
 
 

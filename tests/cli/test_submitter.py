@@ -73,6 +73,7 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
     done = run_json("submit", scene, "--frames", "1-2", "--wait", "--out", out, "--dispatcher", farm.url)
     assert done["status"] == "completed"
     assert done["frames_done"] == 2
+    assert done["previewed"] == 2
     assert [Path(file["file"]).name for file in done["files"]] == sorted(p.name for p in out.iterdir())
     assert len(done["files"]) == 2
 
@@ -107,8 +108,8 @@ def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path,
         until("the worker online", lambda: bool(client.workers()), 60)
         series = [client.workers()[0].capabilities.series, "9.9"]
     words = (
-        "submit", scene, "--frames", "1-4", "--samples", "200", "--chunk", "3", "--blender-series", ",".join(series),
-        "--preview", "--out", out, "--dispatcher", farm.url, "--json",
+        "submit", scene, "--expect", "0", "--frames", "1-4", "--samples", "200", "--chunk", "3",
+        "--blender-series", ",".join(series), "--preview", "--out", out, "--dispatcher", farm.url, "--json",
     )  # fmt: skip
     seen = set()
     with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
@@ -143,11 +144,24 @@ def test_the_environment_says_where_the_dispatcher_is(
 def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
     farm: Farm, textured: Path, tmp_path: Path
 ) -> None:
-    whole = run_json("submit", textured, "--frames", "1", "--out", tmp_path / "a", "--dispatcher", farm.url)
+    whole = run_json(
+        "submit", textured, "--expect", "0", "--frames", "1", "--out", tmp_path / "a", "--dispatcher", farm.url
+    )
     assert whole["status"] == "completed"
     assert whole["sent"]["files"] == whole["sent"]["of_files"] == 2
     alone = run(
-        "submit", textured, "--frames", "1", "--no-bundle", "--wait", "--json", "--dispatcher", farm.url, check=False
+        "submit",
+        textured,
+        "--expect",
+        "0",
+        "--frames",
+        "1",
+        "--no-bundle",
+        "--wait",
+        "--json",
+        "--dispatcher",
+        farm.url,
+        check=False,
     )
     assert alone.returncode == 1
     told = json.loads(alone.stdout)
@@ -163,7 +177,9 @@ def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
         assert told["code"] == "missing_file"
         assert told["missing"][0]["path"].endswith("brick.ppm")
         assert "brick" in told["missing"][0]["user"]
-        allowed = run_json("submit", textured, "--frames", "1", "--allow-missing", "--wait", "--dispatcher", farm.url)
+        allowed = run_json(
+            "submit", textured, "--expect", "0", "--frames", "1", "--allow-missing", "--wait", "--dispatcher", farm.url
+        )
         assert allowed["status"] == "completed"
         assert allowed["sent"]["files"] == 0, "the dispatcher has the scene already"
         assert any("brick" in note for note in allowed["notes"])
@@ -172,7 +188,9 @@ def test_a_texture_is_brought_along_and_without_it_the_job_fails_by_name(
 
 
 def test_cancel_ends_a_job_and_its_frames_are_not_fetched(farm: Farm, scene: Path, tmp_path: Path) -> None:
-    sent = run_json("submit", scene, "--frames", "1-3", "--samples", "100000", "--dispatcher", farm.url)
+    sent = run_json(
+        "submit", scene, "--expect", "0", "--frames", "1-3", "--samples", "100000", "--dispatcher", farm.url
+    )
     assert sent["status"] in ("queued", "active")
     assert run_json("cancel", sent["job"], "--dispatcher", farm.url)["status"] == "cancelled"
     nothing = run_json("fetch", sent["job"], "--out", tmp_path / "out", "--dispatcher", farm.url)

@@ -21,15 +21,20 @@ BLEND = b"stands for a scene"
 BLEND_SHA = hashlib.sha256(BLEND).hexdigest()
 
 
-def whole_picture(frame: int) -> np.ndarray:
-    """Float32 RGBA of (HEIGHT, WIDTH, 4): the frame that tiles are cut from."""
-    return np.random.default_rng(frame).random((HEIGHT, WIDTH, 4), dtype=np.float32)
+Size = tuple[int, int]
 
 
-def render(task: Task, folder: Path, format: str = "PNG") -> tuple[Path, TaskResult]:
-    """Make the image that ``task`` asks for."""
+def whole_picture(frame: int, size: Size = (WIDTH, HEIGHT)) -> np.ndarray:
+    """Float32 RGBA of shape (height, width, 4): the frame that tiles are cut from. ``size`` is its width and height."""
+    return np.random.default_rng(frame).random((size[1], size[0], 4), dtype=np.float32)
+
+
+def render(
+    task: Task, folder: Path, format: str = "PNG", size: Size = (WIDTH, HEIGHT), wrong: float = 0.0
+) -> tuple[Path, TaskResult]:
+    """Make the image that ``task`` asks for; ``wrong`` is added to each of its values, which a cheat may do."""
     region = task.region
-    pixels = whole_picture(task.frame)[region.y0 : region.y1, region.x0 : region.x1]
+    pixels = whole_picture(task.frame, size)[region.y0 : region.y1, region.x0 : region.x1] + np.float32(wrong)
     folder.mkdir(parents=True, exist_ok=True)
     if task.linear or format == "OPEN_EXR_MULTILAYER":
         path = write_exr(folder / f"{task.id}.exr", pixels)
@@ -100,7 +105,9 @@ def job_spec(frames: tuple[int, ...] = (1,), tiles: tuple[int, int] | None = Non
     return JobSpec.model_validate(spec | changes)
 
 
-def capabilities(series: str = "4.5", engines: tuple[str, ...] = ("CYCLES",), gpu: bool = False) -> Capabilities:
+def capabilities(
+    series: str = "4.5", engines: tuple[str, ...] = ("CYCLES",), gpu: bool = False, instruction_set: str = "AVX2"
+) -> Capabilities:
     devices = [Device(kind="CPU", backend="CPU", name="a processor")]
     if gpu:
         devices.append(Device(kind="GPU", backend="CUDA", name="a GPU"))
@@ -111,15 +118,15 @@ def capabilities(series: str = "4.5", engines: tuple[str, ...] = ("CYCLES",), gp
         engines=engines,
         devices=tuple(devices),
         platform="Linux x86_64",
-        instruction_set="AVX2",
+        instruction_set=instruction_set,
         threads=2,
         memory=4 << 30,
     )
 
 
-def enrolment(name: str = "worker", **able: Any) -> Enrolment:
+def enrolment(name: str = "worker", owner: str | None = None, **able: Any) -> Enrolment:
     secret = hashlib.sha256(name.encode()).hexdigest()
-    return Enrolment(name=name, secret=secret, capabilities=capabilities(**able))
+    return Enrolment(name=name, secret=secret, owner=owner, capabilities=capabilities(**able))
 
 
 FULL = Region.full(WIDTH, HEIGHT)

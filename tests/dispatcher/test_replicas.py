@@ -21,7 +21,10 @@ def test_jobs_submitted_at_one_are_rendered_through_both(postgresql_database: st
         running(tmp_path / "b", **shared) as second,
         DispatcherClient(first) as client,
     ):
-        workers = [Worker(url, tmp_path, f"worker {i}") for i, url in enumerate((first, second, first, second))]
+        owner = "the same for all of them"  # who therefore check nothing
+        workers = [
+            Worker(url, tmp_path, f"worker {i}", owner=owner) for i, url in enumerate((first, second, first, second))
+        ]
         whole = submit(client, job_spec(frames=tuple(range(12))), tmp_path)
         tiled = submit(client, job_spec(frames=(31, 32, 33), tiles=(2, 2)), tmp_path)
         ended: list[JobStatus] = []

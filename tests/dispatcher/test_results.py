@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from dispatcher.bench import Bench
 from dispatcher.pictures import claimed
 
-from renderbros_addon.dispatcher import frames, jobs, results
+from renderbros_addon.dispatcher import frames, jobs, results, tasks
 from renderbros_addon.dispatcher.errors import Conflict, NotFound
-from renderbros_addon.protocol.leases import Acceptance
+from renderbros_addon.dispatcher.suspicion import suspicion
+from renderbros_addon.protocol.leases import Acceptance, Lease
 
 
 def test_a_good_result_finishes_the_frame_and_the_job(bench: Bench) -> None:
@@ -127,23 +126,33 @@ def test_a_result_for_a_cancelled_job_is_evidence(bench: Bench) -> None:
     assert bench.job_row(job_id).status == "cancelled"
 
 
-def test_known_pixels_raise_suspicion_only(bench: Bench) -> None:
+def suspicion_of(bench: Bench, lease: Lease, digest: str) -> str | None:
+    """What is odd about a result with these pixels, which is accepted all the same."""
+    output = claimed(sha256=digest, pixel_digest=digest).output
+    result_id = bench.submit(lease, pixel_digest=digest)[1]
+    with bench.store.read() as conn:
+        result = results.load(conn, result_id)
+        found = suspicion(conn, tasks.load(conn, result.task_id), result, output)
+    bench.accept(result_id)
+    return found
+
+
+def test_pixels_that_are_known_from_another_frame_are_odd(bench: Bench) -> None:
     worker = bench.worker()
-    bench.job(frames=(1, 2))
-    for _ in range(2):
-        [lease] = bench.lease(worker)
-        bench.deliver(lease, pixel_digest="e" * 64)
-    [event] = bench.events("result.suspicion")
-    assert json.loads(event.detail)["same_pixels_as"]["frame"] == 1
-    assert bench.task_status(lease.task.id) == "accepted"
+    bench.job(frames=(1, 2, 3))
+    leases = [bench.lease(worker)[0] for _ in range(3)]
+    assert suspicion_of(bench, leases[0], "e" * 64) is None
+    assert suspicion_of(bench, leases[1], "f" * 64) is None
+    found = suspicion_of(bench, leases[2], "e" * 64)
+    assert found is not None
+    assert found.startswith("seen before: frame 1 ")
 
 
 def test_equal_tiles_of_one_frame_raise_none(bench: Bench) -> None:
     worker = bench.worker()
     bench.job(tiles=(2, 1))
     for lease in bench.lease(worker, count=1) + bench.lease(worker, count=1):
-        bench.deliver(lease, pixel_digest="e" * 64)
-    assert not bench.events("result.suspicion")
+        assert suspicion_of(bench, lease, "e" * 64) is None
 
 
 def test_a_tiled_frame_goes_through_assembly_and_finish(bench: Bench) -> None:

@@ -1,0 +1,129 @@
+"""Trust and rulings: pure functions, held against what their sources and the design say."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from renderbros_addon.dispatcher.rulings import Differs, Finding, rule
+from renderbros_addon.dispatcher.trust import (
+    FLOOR,
+    NEW,
+    PROBATION,
+    Draw,
+    Happening,
+    Trust,
+    after,
+    check_rate,
+    credibility,
+    draw,
+    is_banned,
+    of_history,
+    quarantine,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+H = Happening
+
+
+def history(*happenings: Happening) -> Trust:
+    return of_history((happening, NOW) for happening in happenings)
+
+
+def test_credibility_is_sarmentas_bound() -> None:
+    assert credibility(0) == pytest.approx(0.8)
+    assert credibility(1) == pytest.approx(0.8)
+    assert credibility(20) == pytest.approx(1 - 0.2 / 20)
+    assert credibility(20, 0.1) == pytest.approx(1 - 0.1 / 20)
+    assert credibility(20, 0.2, caught_pay=True) == pytest.approx(1 - (0.2 / 0.8) / (20 * math.e))
+    rising = [credibility(passed) for passed in range(500)]
+    assert rising == sorted(rising)
+
+
+def test_everything_is_checked_on_probation_and_never_less_than_the_floor() -> None:
+    known = NEW
+    for _ in range(PROBATION):
+        assert check_rate(known) == 1.0
+        known = after(after(known, H.ACCEPTED, NOW), H.PASSED, NOW)
+    rates = []
+    for _ in range(200):
+        rates.append(check_rate(known))
+        known = after(after(known, H.ACCEPTED, NOW), H.PASSED, NOW)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == pytest.approx(0.5)
+    assert rates[-1] == FLOOR
+
+
+def test_a_worker_that_nobody_could_check_is_checked_as_soon_as_somebody_can() -> None:
+    assert check_rate(history(*[H.ACCEPTED] * 500)) > 0.9
+    assert check_rate(history(*[H.ACCEPTED, H.INCONCLUSIVE] * 500)) > 0.9, "what can't be told gives no credit"
+
+
+def test_a_fault_undoes_what_was_earned_and_the_second_one_bans() -> None:
+    trusted = history(*[H.ACCEPTED, H.PASSED] * 100)
+    caught = after(trusted, H.FAULT, NOW)
+    assert caught.probation
+    assert (caught.passed, caught.faults) == (0, 1)
+    assert caught.until == NOW + timedelta(hours=1)
+    assert not is_banned(caught)
+    again = after(caught, H.FAULT, NOW)
+    assert is_banned(again)
+    assert again.until == NOW + timedelta(hours=2)
+    assert quarantine(5) == timedelta(hours=16)
+    pardoned = after(again, H.PARDON, NOW)
+    assert not is_banned(pardoned)
+    assert pardoned.probation
+    assert pardoned.faults == 2, "the record stays"
+
+
+def test_draws_follow_the_rate_and_a_quarter_is_of_the_whole() -> None:
+    random = Random(1)
+    drawn = [draw(NEW, random) for _ in range(4000)]
+    assert Draw.NOTHING not in drawn
+    assert drawn.count(Draw.WHOLE) / 4000 == pytest.approx(0.25, abs=0.03)
+    steady = history(*[H.ACCEPTED, H.PASSED] * 300)
+    seldom = [draw(steady, random) is not Draw.NOTHING for _ in range(20_000)]
+    assert sum(seldom) / 20_000 == pytest.approx(FLOOR, abs=0.006)
+
+
+MATCH, MISMATCH = Finding("match", exact=True), Finding("mismatch", exact=True)
+LIKE, UNLIKE = Finding("match", exact=False), Finding("mismatch", exact=False)
+UNSURE = Finding("inconclusive", exact=True)
+
+
+def ruled(a_b: Finding, a_c: Finding, b_c: Finding, **facts: bool) -> tuple[str, bool, bool, Differs | None]:
+    defaults = {"part": False, "parts_proven": False, "parts_doubted": False, "repeated": True}
+    found = rule(a_b, a_c, b_c, **(defaults | facts))  # type: ignore[arg-type]
+    assert found.sentence
+    return found.subject, found.checker_at_fault, found.again, found.differs
+
+
+def test_two_that_agree_within_a_class_convict_the_third() -> None:
+    assert ruled(MISMATCH, MISMATCH, MATCH) == ("mismatch", False, False, None)
+    assert ruled(MISMATCH, MATCH, MISMATCH) == ("match", True, False, None)
+
+
+def test_nobody_is_convicted_where_nothing_has_been_rendered_alike_yet() -> None:
+    assert ruled(MISMATCH, MISMATCH, MATCH, repeated=False) == ("inconclusive", False, True, None)
+
+
+def test_nobody_is_convicted_by_other_builds_alone() -> None:
+    assert ruled(UNLIKE, UNLIKE, MATCH) == ("inconclusive", False, True, None)
+    assert ruled(UNLIKE, MATCH, UNLIKE) == ("match", False, False, None)
+    assert ruled(UNLIKE, UNLIKE, MATCH, gross=True) == ("mismatch", False, False, None)
+    assert ruled(UNLIKE, MISMATCH, LIKE) == ("mismatch", False, False, None), "C has A's build, and agrees with B"
+
+
+def test_three_that_differ_within_a_class_tell_about_the_scene() -> None:
+    assert ruled(MISMATCH, MISMATCH, MISMATCH) == ("inconclusive", False, False, Differs.ALL)
+    assert ruled(MISMATCH, UNSURE, MISMATCH) == ("inconclusive", False, False, None)
+
+
+def test_a_part_that_differs_from_a_confirmed_whole_convicts_its_checker_only_where_parts_are_proven() -> None:
+    facts = {"part": True}
+    assert ruled(MISMATCH, MATCH, MISMATCH, **facts) == ("match", False, False, None)
+    assert ruled(MISMATCH, MATCH, MISMATCH, **facts, parts_doubted=True) == ("match", False, False, Differs.PARTS)
+    assert ruled(MISMATCH, MATCH, MISMATCH, **facts, parts_proven=True) == ("match", True, False, None)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..protocol.frames import format_frames
 from ..protocol.leases import Progress
 from ..protocol.renderer import Inspection
 from ..worker.renderer_process import RendererProcess, RendererStopped
@@ -63,5 +62,5 @@ def expected(
         which = "None of its frames was" if not made else "Not all of its frames were"
         notes += (f"{which} previewed, which would help to tell wrong frames: {problems[0]}"[:1000],)
     if made:
-        step(f"previewed {len(made)} of {len(frames)} frames ({format_frames([one.frame for one in made])})")
+        step(f"previewed {len(made)} of {len(frames)} frames")
     return replace(prepared, spec=prepared.spec.model_copy(update={"expected": made, "notes": notes[-100:]}))

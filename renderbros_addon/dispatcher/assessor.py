@@ -17,11 +17,11 @@ from ..imaging.errors import ImageError
 from ..protocol.checks import CheckStatus
 from ..protocol.regions import Region
 from ..protocol.results import Output
-from . import checks, frames, jobs, recall, results, standings, tasks
+from . import checks, frames, recall, results, standings, tasks
 from .blobs import BlobCorrupt, BlobStore
 from .checks import Opinion
 from .comparing import Comparer
-from .store import Store, Tx
+from .store import Store
 from .suspicion import suspicion
 from .tables import AnyRow
 from .trust import Draw
@@ -57,11 +57,11 @@ class Assessor:
         """
         desk = self._desk
         if result.subject_id is not None:
-            check = self._store.change(lambda tx: desk.take_opinion(tx, result.id, output, extras))
-            if check is not None:
-                self._opine(checker, check, result.id, image, extras, folder)
-            with self._store.read() as conn:
-                return results.ResultStatus(results.load(conn, result.id).status)
+            # Compared first, while the result still waits: whatever fails or is killed here is taken up again.
+            found = self._opinion(checker, result, image, extras, folder)
+            return self._store.change(lambda tx: desk.take_opinion(tx, result.id, output, extras, found))
+        if task.linear and self._is_unlike_other_tiles(result, task, output):
+            return results.ResultStatus.REJECTED
         with self._store.read() as conn:
             odd = suspicion(conn, task, result, output)
             plan = desk.plan(conn, result, odd)
@@ -73,6 +73,23 @@ class Assessor:
         return self._store.change(
             lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=why, suspicion=odd)
         )
+
+    def _is_unlike_other_tiles(self, result: AnyRow, task: AnyRow, output: Output) -> bool:
+        """Reject a tile whose channels differ from those of the frame's other tiles.
+
+        Unless others have confirmed one of those, nobody knows which is odd: both are rendered again, unblamed.
+        """
+        with self._store.read() as conn:
+            other = results.tile_with_other_channels(conn, task, output.channels)
+            proven = other is not None and checks.was_matched(conn, other.id)
+        if other is None:
+            return False
+        problem = "its channels differ from those of the frame's other tiles"
+        if not proven:
+            self._store.change(lambda tx: recall.recall(tx, other.id, self._desk))
+        self._store.change(lambda tx: results.reject(tx, result.id, problem, blame=proven))
+        log.warning("result rejected: %s", problem, extra={"job": result.job_id, "task": task.id})
+        return True
 
     def _where(
         self, checker: ImageChecker, plan: Plan, whole: Region, image: Path, before: str | None, folder: Path
@@ -92,32 +109,21 @@ class Assessor:
             return (whole,)
         return draw_regions(weights, whole, size, PARTS, self._desk.random)
 
-    def _opine(
-        self,
-        checker: ImageChecker,
-        check: AnyRow,
-        result_id: int,
-        image: Path,
-        extras: Mapping[str, Output],
-        folder: Path,
-    ) -> None:
-        """Compare a checker's image with what it is about, and note what was found."""
-        try:
-            with self._store.read() as conn:
-                result = results.load(conn, result_id)
+    def _opinion(
+        self, checker: ImageChecker, result: AnyRow, image: Path, extras: Mapping[str, Output], folder: Path
+    ) -> Opinion | None:
+        """Compare a checker's image with what it is about; None if nobody waits for that any more."""
+        with self._store.read() as conn:
+            check = checks.of_task(conn, result.task_id)
+            if check is None or check.status != CheckStatus.OPEN:
+                return None
+            try:
                 found = Comparer(self._blobs, checker).opinion(conn, check, result, image, extras, folder)
-        except (FileNotFoundError, BlobCorrupt) as error:
-            found = Opinion("inconclusive", f"the result's file is gone: {error}", exact=False)
-
-        def decide(tx: Tx) -> None:
-            jobs.lock(tx, check.job_id)
-            now = checks.load(tx.conn, check.id)
-            if now.status == CheckStatus.OPEN:
-                checks.decide(tx, now, results.load(tx.conn, result_id), found)
-
-        self._store.change(decide)
+            except (FileNotFoundError, BlobCorrupt) as error:
+                found = Opinion("inconclusive", f"the result's file is gone: {error}", exact=False)
         about = {"job": check.job_id, "task": check.task_id, "worker": check.worker_id}
         log.info("check of frame %d: %s (%s)", check.frame, found.verdict, found.sentence, extra=about)
+        return found
 
     def conclude(self, subject_id: int, discard: Discard) -> None:
         """Do what follows from a result's checks, and delete the files that were only needed for them."""
@@ -139,7 +145,7 @@ class Assessor:
             self._store.change(partial(checks.tidied, check_id=check_id))
 
     def recall(self, worker_id: str, discard: Callable[[str], None]) -> None:
-        """Have what a worker sent since its last passed check rendered again, now that it was found at fault."""
+        """Have what a worker sent rendered again as far as it is doubtful, now that it was found at fault."""
         with self._store.read() as conn:
             due = dict(standings.due_for_recall(conn)).get(worker_id)
             found = [] if due is None else recall.due(conn, worker_id, due)

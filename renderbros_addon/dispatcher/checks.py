@@ -1,7 +1,7 @@
 """The checks' state machine, and the tasks that make them: ``open -> decided | dropped``.
 
 A check is about one result, its *subject*, all or a part of which another owner's worker renders again. Several may be
-about the same subject, and one more, a dispute, about two that disagree. What follows from them is for
+about the same subject, and further ones, disputes, where those disagree with it. What follows from them is for
 ``verification.py`` to say.
 """
 
@@ -21,11 +21,14 @@ from ..protocol.verdicts import Comparison, Verdict
 from . import tasks
 from .errors import LostRace
 from .store import Tx
-from .tables import AnyRow, checks, results
+from .tables import AnyRow, checks, frames, results
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
 
 _S = CheckStatus
+
+MOST_LOOKED_AT = 100
+"""Results that are looked at for one that was rendered in order."""
 
 MAX_VIEWS = 500
 """Checks in one answer, the newest first."""
@@ -41,7 +44,7 @@ class Opinion:
     """Both results came from one class, so every bit had to be equal."""
     comparison: Comparison | None = None
     others: Mapping[int, Verdict] | None = None
-    """Of a dispute: the verdicts on the results of the checks before it, by their ids."""
+    """Of a dispute: the verdicts on the results of the checks before it that differ from the subject, by their ids."""
 
 
 def create(
@@ -53,17 +56,18 @@ def create(
     *,
     reason: str,
     wanted_class: str | None,
+    wanted_worker: str | None,
     dispute: bool = False,
 ) -> int:
     """Have ``region`` of what ``task`` asks for rendered again, by none of the ``barred`` owners' workers.
 
     ``subject`` is the result of ``task`` that is checked; ``wanted_class`` the only class of workers to ask, None for
-    any. Returns the check's id. The job is locked by the caller.
+    any, and ``wanted_worker`` the one that was drawn. Returns the check's id. The job is locked by the caller.
     """
     whole = region == tasks.region_of(task)
     kind = TaskKind.REPLICA if whole else TaskKind.CHECK
     number = tx.conn.execute(select(func.count()).where(checks.c.job_id == task.job_id)).scalar_one()
-    task_id = tasks.create_check(tx, task, subject.id, kind, region, number, barred, wanted_class)
+    task_id = tasks.create_check(tx, task, subject.id, kind, region, number, barred, wanted_class, wanted_worker)
     check_id = tx.conn.execute(
         insert(checks)
         .values(
@@ -191,14 +195,50 @@ def tidied(tx: Tx, check_id: int) -> None:
     tx.conn.execute(update(checks).where(checks.c.id == check_id).values(kept=False))
 
 
-def has_matched(conn: Connection, job_id: str, *, parts: bool = False) -> bool:
-    """Have two owners made equal pixels in this job? With ``parts``: of a part and the whole that it is of?"""
-    query = select(checks.c.id).where(
-        checks.c.job_id == job_id, checks.c.status == _S.DECIDED, checks.c.verdict == "match", checks.c.exact
-    )
-    if parts:
-        query = query.where(checks.c.kind == TaskKind.CHECK)
+def was_matched(conn: Connection, subject_id: int) -> bool:
+    """Has another owner's render of a result, or of a part of it, had equal pixels?"""
+    query = select(checks.c.id).where(checks.c.subject_id == subject_id, _EQUAL)
     return conn.execute(query.limit(1)).first() is not None
+
+
+def has_matched(conn: Connection, job_id: str, *, after_its_like: bool) -> bool:
+    """Have two owners made equal pixels in this job?
+
+    ``after_its_like`` asks for those of a frame that its worker rendered right after the frame before it: what depends
+    on the frames before, such as a simulation, comes out otherwise by whoever has not rendered those.
+    """
+    query = select(checks.c.subject_id).where(checks.c.job_id == job_id, _EQUAL).distinct()
+    found = conn.execute(query.order_by(checks.c.subject_id.desc()).limit(MOST_LOOKED_AT)).scalars().all()
+    if not after_its_like:
+        return bool(found)
+    return any(
+        came_after_its_like(conn, conn.execute(select(results).where(results.c.id == id_)).one()) for id_ in found
+    )
+
+
+def came_after_its_like(conn: Connection, result: AnyRow) -> bool:
+    """Did the worker of a result render, in the same job, the frame before it last?"""
+    before = conn.execute(
+        select(results.c.frame)
+        .where(results.c.job_id == result.job_id, results.c.worker_id == result.worker_id, results.c.id < result.id)
+        .order_by(results.c.id.desc())
+        .limit(1)
+    ).scalar()
+    if before is None or before == result.frame:
+        return False
+    ordinals = dict(
+        conn.execute(
+            select(frames.c.frame, frames.c.ordinal).where(
+                frames.c.job_id == result.job_id, frames.c.frame.in_((before, result.frame))
+            )
+        )
+        .tuples()
+        .all()
+    )
+    return int(ordinals[result.frame]) - int(ordinals[before]) == 1
+
+
+_EQUAL = (checks.c.status == _S.DECIDED) & (checks.c.verdict == "match") & checks.c.exact
 
 
 def doubted_parts(conn: Connection, job_id: str, but: str) -> bool:
@@ -214,6 +254,26 @@ def doubted_parts(conn: Connection, job_id: str, but: str) -> bool:
         ),
     )
     return conn.execute(query.limit(1)).first() is not None
+
+
+def last_passed(conn: Connection, worker_id: str, number: int) -> int:
+    """Id of the worker's ``number``-th last result that a check found right; 0 if there are not so many."""
+    query = (
+        select(checks.c.subject_id)
+        .join(results, results.c.id == checks.c.subject_id)
+        .where(checks.c.worker_id == worker_id, checks.c.verdict == "match", results.c.status == "accepted")
+        .distinct()
+        .order_by(checks.c.subject_id.desc())
+        .offset(number - 1)
+        .limit(1)
+    )
+    return conn.execute(query).scalar() or 0
+
+
+def proven(subject_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Has another owner's render of all of a result been like it?"""
+    whole = checks.c.kind == TaskKind.REPLICA
+    return exists().where(checks.c.subject_id == subject_id, whole, checks.c.verdict == "match")
 
 
 def unfinished(conn: Connection) -> list[int]:

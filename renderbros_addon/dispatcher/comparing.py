@@ -5,31 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from ..imaging.checker import ImageChecker
 from ..imaging.errors import ImageError
 from ..protocol.regions import Region
 from ..protocol.results import Output
 from ..protocol.states import TaskKind
-from ..protocol.verdicts import Comparison, Tolerance, Verdict
+from ..protocol.verdicts import Comparison, Verdict
 from . import checks, results, tasks
 from .blobs import BlobCorrupt, BlobStore
+from .calibrating import is_exact, tolerance
 from .checks import Opinion
-from .tables import AnyRow, calibrations
+from .tables import AnyRow
 
 EVERY_BIT = "every bit is the same"
-
-
-def is_exact(one: AnyRow, other: AnyRow) -> bool:
-    """Must two results of the same thing be equal to the last bit?"""
-    return one.render_class is not None and one.render_class == other.render_class
-
-
-def calibration_key(one: AnyRow, other: AnyRow) -> tuple[str, str] | None:
-    """The classes of two results, in order; None if one has none, or both are of one."""
-    classes = sorted({one.render_class, other.render_class} - {None})
-    return (classes[0], classes[1]) if len(classes) == 2 else None
 
 
 class Comparer:
@@ -52,10 +42,11 @@ class Comparer:
         verdict, sentence, comparison = self._compare(conn, check, subject, result, image, origin, extras, folder)
         others = None
         if check.dispute:
+            mine = checks.region_of(check)
             others = {
-                earlier.id: self._between(conn, earlier, result, image, origin, folder)
+                earlier.id: self._between(conn, earlier, result, image, mine, folder)
                 for earlier in checks.of_subject(conn, subject.id)
-                if not earlier.dispute and earlier.verdict == "mismatch"
+                if earlier.verdict == "mismatch" and mine in (origin, checks.region_of(earlier))
             }
         return Opinion(verdict, sentence, exact, comparison, others)
 
@@ -94,17 +85,20 @@ class Comparer:
         region = checks.region_of(check).shifted(-origin.x0, -origin.y0)
         try:
             found = self._checker.compare(
-                expected, actual, region, exact=exact, tolerance=None if exact else _tolerance(conn, subject, result)
+                expected, actual, region, exact=exact, tolerance=None if exact else tolerance(conn, subject, result)
             )
         except ImageError as error:
             # Within a class everything must be alike; between classes a pass may be missing and nobody be to blame.
             return ("mismatch" if exact else "inconclusive"), f"they can't be compared: {error}", None
+        only = (*found.only_expected, *found.only_actual)
+        if exact and only:
+            return "mismatch", f"only one of them has the channel {only[0]}", found
         return found.verdict, found.reason, found
 
     def _between(
         self, conn: Connection, earlier: AnyRow, result: AnyRow, image: Path, origin: Region, folder: Path
     ) -> Verdict:
-        """The verdict on an earlier checker's image by the third's, of the whole."""
+        """The verdict on an earlier checker's image by another one's, which is of ``origin`` and shows no less."""
         theirs = results.load(conn, earlier.result_id)
         if earlier.kind == TaskKind.REPLICA and is_exact(theirs, result) and theirs.pixel_digest == result.pixel_digest:
             return "match"
@@ -124,18 +118,3 @@ def _other_files(conn: Connection, subject: AnyRow, extras: Mapping[str, Output]
         if theirs[name].pixel_digest != extras[name].pixel_digest:
             return f"the file {name} differs"
     return None
-
-
-def _tolerance(conn: Connection, one: AnyRow, other: AnyRow) -> Tolerance | None:
-    """What honest renders of this job by these two classes were found to differ by, if that is known."""
-    key = calibration_key(one, other)
-    if key is None:
-        return None
-    text = conn.execute(
-        select(calibrations.c.tolerance).where(
-            calibrations.c.job_id == one.job_id,
-            calibrations.c.one_class == key[0],
-            calibrations.c.other_class == key[1],
-        )
-    ).scalar()
-    return None if text is None else Tolerance.model_validate_json(text)

@@ -6,14 +6,15 @@ again after a growing pause.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import checks, jobs, leases, scheduler, tasks, workers
+from . import asking, checks, jobs, leases, scheduler, tasks, workers
 from .store import Tx
 from .tables import AnyRow, blocks, failures
 from .tables import workers as workers_table
@@ -71,6 +72,8 @@ def release(tx: Tx, lease_id: str, worker_id: str) -> None:
     leases.end(tx, lease, LeaseStatus.RELEASED)
     task = tasks.load(tx.conn, lease.task_id)
     tasks.move(tx, task, TaskStatus.LEASED, TaskStatus.QUEUED, "task.queued", worker_id=worker_id, because="released")
+    if task.kind in tasks.CHECKS:
+        asking.pass_over(tx, task, worker_id)
 
 
 def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: str, failure: Failure) -> None:
@@ -127,6 +130,7 @@ def _settle_check(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, kind
     else:
         again = {"result_id": None, "not_before": None}
         tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=kind)
+        asking.pass_over(tx, task, worker_id)
     if kind is FailureKind.WORKER:
         _block_if_due(tx, task.job_id, worker_id)
 
@@ -155,18 +159,18 @@ def _blame(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Fa
 
 
 def _given_up(tx: Tx, task: AnyRow) -> bool:
-    failers = (
-        tx.conn.execute(
-            select(failures.c.worker_id).where(
-                failures.c.task_id == task.id, failures.c.kind == FailureKind.WORKER, failures.c.counted
-            )
-        )
-        .scalars()
-        .all()
-    )
-    if len(set(failers)) >= DISTINCT_WORKERS:
+    failed_by = failers(tx.conn, task.id)
+    if len(set(failed_by)) >= DISTINCT_WORKERS:
         return True
-    return len(failers) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failers)
+    return len(failed_by) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failed_by)
+
+
+def failers(conn: Connection, task_id: str) -> Sequence[str]:
+    """Ids of the workers that failed a task, once for each time."""
+    query = select(failures.c.worker_id).where(
+        failures.c.task_id == task_id, failures.c.kind == FailureKind.WORKER, failures.c.counted
+    )
+    return conn.execute(query).scalars().all()
 
 
 def fit_for(tx: Tx, job_id: str) -> frozenset[str]:
@@ -184,7 +188,12 @@ def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:
             failures.c.counted,
         )
     ).scalar_one()
-    blocked = (job_id, worker_id) in scheduler.blocked_pairs(tx.conn, [job_id])
-    if strikes >= STRIKES and not blocked:
+    if strikes >= STRIKES:
+        block(tx, job_id, worker_id, f"{strikes} failures")
+
+
+def block(tx: Tx, job_id: str, worker_id: str, why: str) -> None:
+    """Give a worker no more tasks of a job."""
+    if (job_id, worker_id) not in scheduler.blocked_pairs(tx.conn, [job_id]):
         tx.conn.execute(insert(blocks).values(job_id=job_id, worker_id=worker_id, at=tx.now))
-        tx.emit("worker.blocked", job_id=job_id, worker_id=worker_id, failures=strikes)
+        tx.emit("worker.blocked", job_id=job_id, worker_id=worker_id, because=why)

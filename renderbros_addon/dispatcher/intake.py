@@ -151,7 +151,6 @@ class Intake:
             judged = result.status != results.ResultStatus.PENDING
             task = tasks.load(conn, result.task_id)
             spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
-            siblings = results.channels_of_other_tiles(conn, task) if task.linear else None
             extras = results.files_of(conn, result_id)
         if judged:
             # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
@@ -172,7 +171,7 @@ class Intake:
                 self._store.change(lambda tx: results.reject(tx, result_id, gone, blame=False))
                 log.warning("result rejected: %s", gone, extra=about)
                 return
-            problem, output = self._look(checker, image, result.output, spec.scene, task, siblings)
+            problem, output = self._look(checker, image, result.output, spec.scene, task)
             found_extras: dict[str, Output] = {}
             for name, (path, claimed) in beside.items() if output is not None else ():
                 problem, extra_output = self._look_beside(checker, path, name, claimed)
@@ -200,7 +199,6 @@ class Intake:
         claimed_text: str,
         scene: SceneSpec,
         task: AnyRow,
-        siblings: Sequence[str] | None,
     ) -> tuple[str, Output | None]:
         """Level 0: what is wrong with an image, or else what it is."""
         claimed = Output.model_validate_json(claimed_text)
@@ -215,8 +213,6 @@ class Intake:
             return f"The image can't be used: {error}", None
         problems = _differences(found, claimed)
         problems += level0_problems(found, scene, tasks.region_of(task), task.linear)
-        if siblings is not None and sorted(siblings) != sorted(found.channels):
-            problems.append("its channels differ from those of the frame's other tiles")
         return "; ".join(problems), None if problems else found
 
     @staticmethod

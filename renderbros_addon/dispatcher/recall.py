@@ -1,4 +1,4 @@
-"""Having rendered again what a worker sent since its last passed check, once it was found at fault.
+"""Having rendered again what a worker sent since it was last known to be honest, once it was found at fault.
 
 One result at a time, each in a transaction of its own: what was done before a crash is not done again.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, not_, select
 
 from ..protocol.states import JobStatus, TaskKind, TaskStatus
-from . import frames, jobs, results, tasks, verification, workers
+from . import checks, frames, jobs, results, tasks, verification, workers
 from .results import ResultStatus
 from .store import Tx
 from .tables import AnyRow
@@ -19,7 +19,7 @@ from .tables import tasks as tasks_table
 
 
 def due(conn: Connection, worker_id: str, recall_after: int) -> list[int]:
-    """Ids of a worker's results after that one which count, or are about to."""
+    """Ids of a worker's results after that one which count, or are about to, though nobody else rendered all of it."""
     rows = conn.execute(
         select(results_table.c.id)
         .where(
@@ -27,6 +27,7 @@ def due(conn: Connection, worker_id: str, recall_after: int) -> list[int]:
             results_table.c.status.in_((ResultStatus.ACCEPTED, ResultStatus.CHECKING)),
             results_table.c.id > recall_after,
             results_table.c.subject_id.is_(None),
+            not_(checks.proven(results_table.c.id)),
         )
         .order_by(results_table.c.id)
     )
@@ -45,7 +46,8 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
     if result.status == ResultStatus.CHECKING:
         why = "its worker has been found at fault"
         verification.end_open(tx, result_id, why)
-        results.send_back(tx, result_id, why, [workers.owner_of(workers.load(tx.conn, result.worker_id))])
+        worker = workers.load(tx.conn, result.worker_id)
+        results.send_back(tx, result_id, why, [workers.owner_of(worker), worker.id])
         return [result.sha256, *(extra.sha256 for extra in results.files_of(tx.conn, result_id))]
     if result.status != ResultStatus.ACCEPTED or task.result_id != result.id:
         return []
@@ -58,8 +60,10 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
         again = list(_render_tasks(tx.conn, job.id, task.frame))
     spare = [result.sha256, *([frame.output_sha256] if frame.output_sha256 else [])]
     spare += [extra.sha256 for extra in results.files_of(tx.conn, result_id)]
+    owner = workers.owner_of(workers.load(tx.conn, result.worker_id))
     for one in again:
         spare += _take_back(tx, one, queue=not ended)
+        tasks.bar(tx, one.id, [owner])  # or its other workers would get what this one did wrong
     for finish in _finish_tasks(tx.conn, job.id, task.frame):
         if finish.status == TaskStatus.ACCEPTED:
             spare += _take_back(tx, finish, queue=False)

@@ -12,8 +12,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, not_, or_, select, update
 
+from ..protocol.checks import CheckStatus
 from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
@@ -21,7 +22,7 @@ from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, 
 from . import failures, frames, jobs, leases, matching, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .store import Tx
-from .tables import AnyRow, job_blobs, result_files, results
+from .tables import AnyRow, checks, job_blobs, result_files, results
 from .tables import frames as frames_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
@@ -312,9 +313,18 @@ def recall(tx: Tx, result: AnyRow) -> None:
     _move(tx, result, _S.RECALLED)
 
 
+def number_sent_back(conn: Connection, job_id: str, worker_id: str) -> int:
+    """How many results of a worker have been turned down in a job."""
+    query = select(func.count()).where(
+        results.c.job_id == job_id, results.c.worker_id == worker_id, results.c.status == _S.REJECTED
+    )
+    return conn.execute(query).scalar_one()
+
+
 def was_sent_back(conn: Connection, task_id: str) -> bool:
-    """Has a checked result of this task been turned down before?"""
-    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED)
+    """Has a checked result of this task been turned down before? One whose file was no good doesn't count."""
+    checked = exists().where(checks.c.subject_id == results.c.id, checks.c.status == CheckStatus.DECIDED)
+    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED, checked)
     return conn.execute(query.limit(1)).first() is not None
 
 
@@ -360,10 +370,10 @@ def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:
         failures.settle(tx, task, TaskStatus.SUBMITTED, result.worker_id, result.lease_id, failure)
 
 
-def channels_of_other_tiles(conn: Connection, task: AnyRow) -> Sequence[str] | None:
-    """The channels of an accepted tile of the same frame: all tiles must have the same. None if there is none yet."""
+def tile_with_other_channels(conn: Connection, task: AnyRow, channels: Sequence[str]) -> AnyRow | None:
+    """An accepted result for another tile of the same frame that has other channels: all tiles must have the same."""
     row = conn.execute(
-        select(results.c.output)
+        select(results)
         .join(tasks_table, tasks_table.c.result_id == results.c.id)
         .where(
             tasks_table.c.job_id == task.job_id,
@@ -374,4 +384,6 @@ def channels_of_other_tiles(conn: Connection, task: AnyRow) -> Sequence[str] | N
         )
         .limit(1)
     ).first()
-    return Output.model_validate_json(row.output).channels if row else None
+    if row is None or sorted(Output.model_validate_json(row.output).channels) == sorted(channels):
+        return None
+    return row

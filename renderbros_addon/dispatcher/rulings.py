@@ -1,15 +1,22 @@
-"""Who is right when two renders of one thing differ, once a third owner's is there. Pure.
+"""Who is right when renders of one thing differ, by what other owners' renders of it say. Pure.
 
-A is the worker whose result was checked, B the one who checked it, C the third. Nobody is punished by the word of one
-other; and where machines of different classes differ, only by what no honest difference of theirs explains.
+Two owners who agree may have agreed to: so nobody is punished unless three agree, as long as there are so many. And
+where machines of different classes differ, nobody is punished but for what no honest difference of theirs explains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ..protocol.verdicts import Verdict
+
+AGREEING = 3
+"""Owners whose renders must agree for it to be held certain what is right."""
+
+MOST_DISPUTES = 4
+"""Owners asked at most beyond the subject's and its first checkers'."""
 
 
 @dataclass(frozen=True)
@@ -35,71 +42,131 @@ class Differs(StrEnum):
 
 
 @dataclass(frozen=True)
+class Voice:
+    """What another owner's render says of the subject: of all of it, or of the part that it is."""
+
+    check_id: int
+    owner: str
+    found: Finding
+    dispute: bool
+    """Asked since others disagreed."""
+    part: str | None = None
+    """The region of a picture that was rendered whole of which this one is a part; None for all of it."""
+
+    @property
+    def agrees(self) -> bool:
+        return self.found.verdict == "match"
+
+
+@dataclass(frozen=True)
 class Ruling:
     """What a dispute comes to."""
 
-    subject: Verdict
-    """About A's result: accepted with credit, rejected with a penalty, or neither."""
-    checker_at_fault: bool = False
-    """B is punished."""
+    subject: Verdict | None
+    """Accepted with credit, rejected with a penalty, or neither; None if another owner is to be asked."""
+    at_fault: tuple[int, ...] = ()
+    """Checks whose makers are punished."""
     again: bool = False
-    """A's result is rendered again by others, though nobody is blamed."""
+    """The subject is rendered again by others, though nobody is blamed."""
     differs: Differs | None = None
     """What has been learned about the job."""
+    ask_part: int | None = None
+    """The check whose part the other owner is to render; None for all of the subject."""
     sentence: str = ""
 
 
-def rule(
-    a_b: Finding,
-    a_c: Finding,
-    b_c: Finding,
+Between = Mapping[tuple[int, int], Finding]
+"""How the renders of two checks compare, by their ids, the earlier first; those compared that differ from the subject,
+as far as they show the same."""
+
+
+def settle(
+    voices: Sequence[Voice],
+    between: Between,
     *,
-    part: bool,
-    parts_proven: bool,
-    parts_doubted: bool,
     repeated: bool,
+    parts_doubted: bool = False,
     gross: bool = False,
+    more: bool,
 ) -> Ruling:
-    """Decide between A, B and C.
+    """Decide about a subject that some of ``voices`` contradict; at least one of them was asked as a dispute.
 
-    ``part``: B rendered a part of a picture that was rendered whole. ``parts_proven``: in this job such a part has been
-    equal before; ``parts_doubted``: somebody else's has been contradicted like this one before. ``repeated``: in this
-    job two owners have made equal pixels before, so that it is repeatable. ``gross``: C's result shows something else
-    than A's, which no difference between classes explains.
+    ``repeated``: in this job two owners have made equal pixels before, so that it is repeatable. ``parts_doubted``:
+    parts that others rendered have been contradicted by wholes in it before. ``gross``: some of those asked show
+    something else than the subject, which no difference between classes explains. ``more``: there is another owner who
+    could be asked.
     """
-    if a_c.verdict == "match":
-        return _a_is_right(a_b, b_c, part=part, parts_proven=parts_proven, parts_doubted=parts_doubted)
-    if not a_c.differs:
+    disputes = [voice for voice in voices if voice.dispute]
+    against = [voice for voice in voices if voice.found.differs]
+    backing = [voice for voice in disputes if voice.agrees]
+    camp = _camp(against, between)
+    right, wrong = 1 + len(backing), len({voice.owner for voice in camp})
+    provable = gross or any(voice.found.exact for voice in camp)
+    lonely = all(voice.found.exact for voice in voices) and not backing and wrong == 1
+    if len(disputes) == 1 and disputes[0].found.verdict == "inconclusive":
         return Ruling("inconclusive", sentence="a third worker's render could not tell who is right")
-    if b_c.verdict != "match":
-        if a_b.exact and a_c.exact and b_c.exact and b_c.differs:
-            return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
-        return Ruling("inconclusive", again=True, sentence="three renders differ, and none can be held wrong")
-    # B and C agree, and A is alone.
-    if (a_b.exact or a_c.exact or gross) and repeated:
-        return Ruling("mismatch", sentence=f"{_ALONE}: it is wrong")
-    if not repeated:
-        why = "but nothing in this job has been rendered alike by two owners yet, so the scene may not be repeatable"
-    else:
+    if right >= AGREEING:
+        return _cleared(against, backing, parts_doubted)
+    if wrong >= AGREEING and provable:
+        return Ruling("mismatch", _exact_wholes(backing), sentence=f"{wrong} {_ALONE}: it is wrong")
+    if wrong > right and not provable:
         why = "but neither has the same Blender on the same kind of machine"
-    return Ruling("inconclusive", again=True, sentence=f"{_ALONE}, {why}")
+        return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
+    if right > wrong and not (any(v.found.exact for v in against) and any(v.found.exact for v in backing)):
+        return _cleared(against, backing, parts_doubted)
+    if lonely and len(disputes) > (2 if repeated else 1):
+        return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
+    if more and len(disputes) < MOST_DISPUTES:
+        return Ruling(None, ask_part=_part_to_ask(against, backing) if right > wrong else None)
+    # Nobody else is there to ask: two of three have to do.
+    if right > wrong:
+        return _cleared(against, backing, parts_doubted)
+    if wrong > right and repeated:
+        return Ruling("mismatch", _exact_wholes(backing), sentence=f"{wrong} {_ALONE}: it is wrong")
+    if wrong > right:
+        why = "but nothing in this job has been rendered alike by two owners yet, so the scene may not be repeatable"
+        return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
+    if lonely and not repeated:
+        return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
+    return Ruling("inconclusive", again=True, sentence="the renders differ, and none can be held wrong")
 
 
-_ALONE = "two other owners' workers agree with each other and not with it"
-_UNREPEATABLE = (
-    "three workers that should make equal pixels made three different ones: the scene can't be rendered alike twice"
-)
+_ALONE = "other owners' workers agree with each other and not with it"
+_UNREPEATABLE = "workers that should make equal pixels all made different ones: the scene can't be rendered alike twice"
 
 
-def _a_is_right(a_b: Finding, b_c: Finding, *, part: bool, parts_proven: bool, parts_doubted: bool) -> Ruling:
-    confirmed = "a third owner's worker confirms it"
-    if not b_c.differs or not (a_b.exact and b_c.exact):
-        # B is of another class, or what it saw is within what is usual after all.
-        return Ruling("match", sentence=confirmed)
-    if part and not parts_proven:
-        return Ruling(
-            "match",
-            differs=Differs.PARTS if parts_doubted else None,
-            sentence=f"{confirmed}; a part of it rendered alone differs, which may be the scene's nature",
-        )
-    return Ruling("match", checker_at_fault=True, sentence=f"{confirmed}, against the one that checked it")
+def _camp(against: Sequence[Voice], between: Between) -> Sequence[Voice]:
+    """The largest group that agrees with one of them against the subject."""
+
+    def alike(one: Voice, other: Voice) -> bool:
+        first, second = sorted((one.check_id, other.check_id))
+        found = between.get((first, second))
+        return one is other or (found is not None and found.verdict == "match")
+
+    camps = [[other for other in against if alike(one, other)] for one in against]
+    return max(camps, key=lambda camp: len({voice.owner for voice in camp}), default=[])
+
+
+def _exact_wholes(voices: Sequence[Voice]) -> tuple[int, ...]:
+    return tuple(voice.check_id for voice in voices if voice.found.exact and voice.part is None)
+
+
+def _part_to_ask(against: Sequence[Voice], backing: Sequence[Voice]) -> int | None:
+    """Whose part differs, while the whole is right: only another's part tells whether that is the scene's nature."""
+    heard = [voice.part for voice in (*against, *backing)]
+    lone = (voice for voice in against if voice.part is not None and heard.count(voice.part) == 1)
+    return next((voice.check_id for voice in lone), None)
+
+
+def _cleared(against: Sequence[Voice], backing: Sequence[Voice], parts_doubted: bool) -> Ruling:
+    """The subject is right. Whoever had to make the same pixels and did not is at fault."""
+    same = {voice.part for voice in backing if voice.found.exact}
+    liars = tuple(voice.check_id for voice in against if voice.found.exact and voice.part in same)
+    parts = [voice for voice in against if voice.found.exact and voice.part is not None and voice.part not in same]
+    differs = Differs.PARTS if parts and (parts_doubted or any(voice.dispute for voice in parts)) else None
+    sentence = "other owners' workers confirm it"
+    if liars:
+        sentence += ", against one that checked it"
+    elif parts:
+        sentence += "; a part of it rendered alone differs, which may be the scene's nature"
+    return Ruling("match", liars, differs=differs, sentence=sentence)

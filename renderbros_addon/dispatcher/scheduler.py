@@ -31,8 +31,10 @@ class Candidate:
     job: AnyRow
     rivals: frozenset[str]
     """Ids of all online workers that fit and aren't blocked, this one included."""
+    worker_id: str
+    """Of the worker, as are its owner and the class of the pixels that it makes of the job: some tasks are not for
+    everybody."""
     owner: str
-    """The worker's owner, and the class of the pixels that it makes of the job: some tasks are not for everybody."""
     render_class: str | None
 
 
@@ -62,6 +64,7 @@ def candidates(conn: Connection, worker: AnyRow, open_job: str | None) -> list[C
         Candidate(
             job,
             unblocked_fitting(job, online, blocked),
+            worker.id,
             workers.owner_of(worker),
             matching.render_class(job, able),
         )
@@ -92,7 +95,12 @@ def _available(now: datetime, candidate: Candidate, shunned: Collection[str]) ->
         or_(tasks_table.c.not_before.is_(None), tasks_table.c.not_before <= now),
         tasks_table.c.id.not_in(shunned) if shunned else true(),
         or_(tasks_table.c.wanted_class.is_(None), tasks_table.c.wanted_class == candidate.render_class),
-        not_(exists().where(task_bars.c.task_id == tasks_table.c.id, task_bars.c.owner == candidate.owner)),
+        or_(tasks_table.c.wanted_worker.is_(None), tasks_table.c.wanted_worker == candidate.worker_id),
+        not_(
+            exists().where(
+                task_bars.c.task_id == tasks_table.c.id, task_bars.c.owner.in_((candidate.owner, candidate.worker_id))
+            )
+        ),
     )
 
 
@@ -106,14 +114,14 @@ class Checker:
 
 
 def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Checker]:
-    """The online workers that can and may render a job, without those of the owners ``barred``."""
+    """The online workers that can and may render a job, without those of the owners, or the workers, ``barred``."""
     job = jobs.load(conn, job_id)
     online = {worker.id: worker for worker in workers.online(conn)}
     found = unblocked_fitting(job, list(online.values()), blocked_pairs(conn, [job_id]))
     return [
         Checker(worker_id, owner, matching.render_class(job, workers.capabilities(online[worker_id].capabilities)))
         for worker_id in sorted(found)
-        if (owner := workers.owner_of(online[worker_id])) not in barred
+        if (owner := workers.owner_of(online[worker_id])) not in barred and worker_id not in barred
     ]
 
 

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from ..protocol.states import WorkerStatus
 from ..protocol.workers import Standing
-from . import workers
+from . import checks, workers
 from .store import Tx
 from .tables import AnyRow
 from .tables import trust as trust_table
 from .tables import workers as workers_table
-from .trust import NEW, Happening, Trust, after, check_rate, credibility, is_banned
+from .trust import NEW, Happening, Trust, after, check_rate, credibility, is_all_doubtful, is_banned
 
 
 def load(conn: Connection, worker_id: str) -> Trust:
@@ -56,10 +56,14 @@ def note(tx: Tx, worker_id: str, happening: Happening, result_id: int) -> Trust:
 
 
 def punish(tx: Tx, worker_id: str) -> Trust:
-    """A fault is confirmed: quarantine, or ban; everything it sent since its last passed check is due for recall."""
+    """A fault is confirmed: quarantine, or ban; what it sent is due for recall as far as that makes it doubtful."""
     row = _locked(tx, worker_id)
-    known = after(_trust(row), Happening.FAULT, tx.now)
-    due = row.last_passed if row.recall_after is None else min(row.recall_after, row.last_passed)
+    before = _trust(row)
+    known = after(before, Happening.FAULT, tx.now)
+    proven = row.last_passed
+    if is_all_doubtful(before):
+        proven = checks.last_passed(tx.conn, worker_id, before.passed + 1)
+    due = proven if row.recall_after is None else min(row.recall_after, proven)
     _write(tx, worker_id, known, recall_after=due)
     tx.emit("worker.fault", worker_id=worker_id, faults=known.faults, strikes=known.strikes, until=str(known.until))
     if is_banned(known):

@@ -100,6 +100,7 @@ tasks = Table(
     Column("result_id", BigInteger),  # the result under verification, then the accepted one
     Column("subject_id", BigInteger),  # of a check or a replica: the result that it is about
     Column("wanted_class", String(64)),  # the only class of workers that it is for
+    Column("wanted_worker", _Id),  # the only worker that it is for: drawn, so that none can pick what to check
     Index("tasks_in_order", "job_id", "status", "rank", "ordinal"),
     Index("tasks_by_frame", "job_id", "frame"),
 )
@@ -244,7 +245,7 @@ task_bars = Table(
     "task_bars",
     metadata,
     Column("task_id", _Id, primary_key=True),
-    Column("owner", _Sha, primary_key=True),  # whose workers must not get it
+    Column("owner", _Sha, primary_key=True),  # whose workers must not get it; or the id of one worker
 )
 
 checks = Table(

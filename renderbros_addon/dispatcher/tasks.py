@@ -105,6 +105,7 @@ def create_check(
     number: int,
     barred: Sequence[str],
     wanted_class: str | None,
+    wanted_worker: str | None,
 ) -> str:
     """Insert a task that renders ``region`` of ``task`` again, the ``number``-th of its job; returns its id."""
     row = _row(task.job_id, task.ordinal, kind, task.frame, region, linear=task.linear) | {
@@ -113,6 +114,7 @@ def create_check(
         "assembled": task.assembled,
         "subject_id": subject_id,
         "wanted_class": wanted_class,
+        "wanted_worker": wanted_worker,
     }
     tx.conn.execute(insert(tasks), [row])
     bar(tx, row["id"], barred)
@@ -121,7 +123,7 @@ def create_check(
 
 
 def bar(tx: Tx, task_id: str, owners: Sequence[str]) -> None:
-    """Keep a task from the workers of ``owners``."""
+    """Keep a task from the workers of ``owners``, which may also be ids of single workers."""
     known = set(tx.conn.execute(select(task_bars.c.owner).where(task_bars.c.task_id == task_id)).scalars())
     new = sorted(set(owners) - known)
     if new:
@@ -129,8 +131,15 @@ def bar(tx: Tx, task_id: str, owners: Sequence[str]) -> None:
 
 
 def barred(conn: Connection, task_id: str) -> set[str]:
-    """Owners whose workers must not get a task."""
+    """Owners whose workers must not get a task, and ids of workers that must not."""
     return set(conn.execute(select(task_bars.c.owner).where(task_bars.c.task_id == task_id)).scalars())
+
+
+def offer(tx: Tx, task_id: str, wanted_class: str | None, wanted_worker: str | None) -> None:
+    """Change whom a task is for: a class of workers, or one worker; None for no matter which."""
+    tx.conn.execute(
+        update(tasks).where(tasks.c.id == task_id).values(wanted_class=wanted_class, wanted_worker=wanted_worker)
+    )
 
 
 def unbar(tx: Tx, task_id: str) -> None:

@@ -141,6 +141,16 @@ def check_rate(trust: Trust) -> float:
     return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed)))
 
 
+def is_all_doubtful(trust: Trust) -> bool:
+    """Is all that a worker sent since it began doubtful once it is found at fault, or what came after its last check?
+
+    Who gave wrong results now and then from the start passes some checks before. Of what was not checked of a worker
+    that passed k checks before the one that it failed, one in k + 2 is expected to be wrong (Laplace). As long as it is
+    checked more often than :data:`FLOOR`, that is more than one in forty, and not many frames are lost with them.
+    """
+    return check_rate(trust) > FLOOR
+
+
 def draw(trust: Trust, random: Random) -> Draw:
     """What to check of a result that has just come in. ``random`` must be one that nobody can foresee."""
     if random.random() >= check_rate(trust):

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from ..protocol.states import TaskStatus
-from . import checks, jobs, scheduler, tasks, verification
+from . import checks, failures, jobs, scheduler, tasks, verification
 from .store import Tx
 from .tables import AnyRow, task_bars
 from .tables import tasks as tasks_table
 
 PATIENCE = timedelta(seconds=60)
 """How long a check waits for somebody who can make it: as long as a worker may be silent."""
+
+RECENT = 20
+"""Results that the mean time is taken from."""
+
+TURN, TURNS = timedelta(seconds=30), 3.0
+"""How long a check waits for the one who was drawn: so long, or as many mean times of the job's tasks, if that is more:
+until it is through with what it has at hand. Then whoever comes first may make it."""
 
 
 def waiting(conn: Connection) -> Sequence[str]:
@@ -30,23 +37,44 @@ def waiting(conn: Connection) -> Sequence[str]:
 
 
 def look_after(tx: Tx, task_id: str) -> None:
-    """If nobody online may have a task: ask workers of any class; then drop the check, or let everybody have it."""
+    """If nobody online may have a task: ask workers of any class; then drop the check, or let everybody have it.
+    If the one who was drawn for it does not come, let others have it.
+
+    Whoever failed it doesn't get it again while there are others online, though those may be kept from it.
+    """
     task = tasks.load(tx.conn, task_id)
     job = jobs.lock(tx, task.job_id)
     task = tasks.load(tx.conn, task_id)
     if task.status != TaskStatus.QUEUED or job.status not in jobs.WORKABLE:
         return
-    able = scheduler.checkers(tx.conn, job.id, tasks.barred(tx.conn, task_id))
-    if any(task.wanted_class in (None, one.render_class) for one in able):
-        return
-    if able:
-        tx.conn.execute(update(tasks_table).where(tasks_table.c.id == task_id).values(wanted_class=None))
+    failed = failures.failers(tx.conn, task_id)
+    able = [
+        one
+        for one in scheduler.checkers(tx.conn, job.id, tasks.barred(tx.conn, task_id))
+        if one.worker_id not in failed
+    ]
+    fitting = [one for one in able if task.wanted_class in (None, one.render_class)]
+    if fitting:
+        if task.wanted_worker is not None and not _is_its_turn(tx, task, fitting):
+            tasks.offer(tx, task_id, task.wanted_class, None)
+            tx.emit("task.queued", job_id=job.id, task_id=task_id, frame=task.frame, because="whoever comes first")
+    elif able:
+        tasks.offer(tx, task_id, None, None)
         tx.emit("task.queued", job_id=job.id, task_id=task_id, frame=task.frame, because="nobody of its class")
     elif task.subject_id is None:
         tasks.unbar(tx, task_id)
         tx.emit("task.queued", job_id=job.id, task_id=task_id, frame=task.frame, because="nobody else is there")
     else:
         _give_up(tx, task, tx.now)
+
+
+def _is_its_turn(tx: Tx, task: AnyRow, able: Sequence[scheduler.Checker]) -> bool:
+    """Is the worker that was drawn for a check still there, and has it had no time yet to come to it?"""
+    if all(one.worker_id != task.wanted_worker for one in able):
+        return False
+    check = checks.of_task(tx.conn, task.id)
+    mean = tasks.mean_seconds(tx.conn, task.job_id, RECENT) or 0.0
+    return check is not None and tx.now - check.created_at < max(TURN, timedelta(seconds=TURNS * mean))
 
 
 def _give_up(tx: Tx, task: AnyRow, now: datetime) -> None:

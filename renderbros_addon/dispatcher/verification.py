@@ -8,26 +8,26 @@ no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from secrets import SystemRandom
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection
 
-from ..imaging.judge import calibrated
 from ..protocol.checks import CheckStatus
 from ..protocol.regions import Region
 from ..protocol.results import Output
 from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
 from ..protocol.verdicts import Comparison
-from . import checks, jobs, leases, results, scheduler, standings, tasks, workers
-from .comparing import calibration_key, is_exact
+from . import calibrating, checks, failures, jobs, leases, results, scheduler, standings, tasks, workers
+from .asking import whom
+from .calibrating import is_exact
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
-from .rulings import Differs, Finding, Ruling, rule
+from .rulings import Differs, Finding, Ruling, Voice, settle
 from .store import Tx
-from .tables import AnyRow, calibrations
+from .tables import AnyRow
 from .trust import Draw, Happening, credibility, draw
 
 PARTS = 2
@@ -65,7 +65,7 @@ class Desk:
         if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
             return None
         worker = workers.load(conn, result.worker_id)
-        if not scheduler.checkers(conn, job.id, {workers.owner_of(worker)}):
+        if not scheduler.checkers(conn, job.id, _party(worker)):
             return None
         known = standings.load(conn, worker.id)
         drawn = Draw.WHOLE if suspicion else draw(known, self.random)
@@ -91,24 +91,27 @@ class Desk:
 
         ``suspicion`` is what is odd about it, if anything is; it is noted also where nobody can look.
         """
+        job = jobs.lock(tx, results.load(tx.conn, result_id).job_id)
         result = results.load(tx.conn, result_id)
-        job = jobs.lock(tx, result.job_id)
+        if result.status != ResultStatus.PENDING:
+            # Another thread or dispatcher looked at it too and was faster. What it holds is not accepted by this one.
+            return ResultStatus(result.status)
         worker = workers.load(tx.conn, result.worker_id)
-        owner = workers.owner_of(worker)
-        if worker.status in workers.DISTRUSTED and result.status == ResultStatus.PENDING:
-            results.send_back(tx, result_id, f"its worker is {worker.status}", [owner])
+        party = _party(worker)
+        if worker.status in workers.DISTRUSTED:
+            results.send_back(tx, result_id, f"its worker is {worker.status}", party)
             return ResultStatus(results.load(tx.conn, result_id).status)
-        if suspicion is not None and result.status == ResultStatus.PENDING:
+        if suspicion is not None:
             _tell(tx, "result.suspicion", result, suspicion)
-        able = scheduler.checkers(tx.conn, job.id, {owner}) if regions else []
-        if not able or result.status != ResultStatus.PENDING:
+        able = scheduler.checkers(tx.conn, job.id, party) if regions else []
+        if not able:
             return self._accept(tx, result_id, output, extras)
         if not results.hold(tx, result_id, output, extras):
             return ResultStatus(results.load(tx.conn, result_id).status)
         task = tasks.load(tx.conn, result.task_id)
         for region in regions:
-            wanted = _class_to_ask(result, able)
-            checks.create(tx, result, task, region, [owner], reason=reason, wanted_class=wanted)
+            asked, drawn = whom(self.random, result.render_class, able)
+            checks.create(tx, result, task, region, party, reason=reason, wanted_class=asked, wanted_worker=drawn)
         return ResultStatus.CHECKING
 
     def _accept(
@@ -122,17 +125,28 @@ class Desk:
                 standings.note(tx, result.worker_id, Happening.ACCEPTED, result_id)
         return status
 
-    def take_opinion(self, tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output]) -> AnyRow | None:
-        """A checker's result is good as such, and paid like any other; returns its check if that is still open."""
+    def take_opinion(
+        self, tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output], found: checks.Opinion | None
+    ) -> ResultStatus:
+        """A checker's result is good as such, and paid like any other; ``found`` is what its check came to.
+
+        Both in one change: a check whose result is accepted and that nobody decides would be open for ever.
+        """
+        jobs.lock(tx, results.load(tx.conn, result_id).job_id)
         result = results.load(tx.conn, result_id)
-        jobs.lock(tx, result.job_id)
-        if self._accept(tx, result_id, output, extras) is not ResultStatus.ACCEPTED:
-            return None
+        if result.status != ResultStatus.PENDING:
+            return ResultStatus(result.status)
+        worker = workers.load(tx.conn, result.worker_id)
+        if worker.status in workers.DISTRUSTED:
+            results.send_back(tx, result_id, f"its worker is {worker.status}", [workers.owner_of(worker)])
+            return ResultStatus(results.load(tx.conn, result_id).status)
+        status = self._accept(tx, result_id, output, extras)
         check = checks.of_task(tx.conn, result.task_id)
-        if check is None:
-            return None
-        checks.keep(tx, check.id, result_id)
-        return check if check.status == CheckStatus.OPEN else None
+        if status is ResultStatus.ACCEPTED and check is not None:
+            checks.keep(tx, check.id, result_id)
+            if check.status == CheckStatus.OPEN and found is not None:
+                checks.decide(tx, check, results.load(tx.conn, result_id), found)
+        return status
 
     # A check has come to something
 
@@ -166,31 +180,35 @@ class Desk:
     def _settle_dispute(
         self, tx: Tx, subject: AnyRow, task: AnyRow, against: Sequence[AnyRow], mine: Sequence[AnyRow]
     ) -> None:
-        dispute = next((check for check in mine if check.dispute), None)
-        if dispute is None:
-            parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
-            barred = {workers.owner_of(workers.load(tx.conn, party)) for party in parties}
-            able = scheduler.checkers(tx.conn, subject.job_id, barred)
-            if able:
-                reason = f"check {against[0].id} found it wrong: {against[0].sentence}"
-                wanted = _class_to_ask(subject, able)
-                whole = tasks.region_of(task)
-                checks.create(
-                    tx, subject, task, whole, sorted(barred), reason=reason, wanted_class=wanted, dispute=True
-                )  # fmt: skip
-                return
-        if dispute is None or dispute.status != CheckStatus.DECIDED:
+        disputes = [check for check in mine if check.dispute]
+        parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
+        barred = {name for party in parties for name in _party(workers.load(tx.conn, party))}
+        # One that was dropped shows that nobody is there to ask.
+        dropped = any(check.status != CheckStatus.DECIDED for check in disputes)
+        able = [] if dropped else scheduler.checkers(tx.conn, subject.job_id, barred)
+        whole = tasks.region_of(task)
+        if not disputes and able:
+            reason = f"check {against[0].id} found it wrong: {against[0].sentence}"
+            self._ask_another(tx, subject, task, whole, barred, able, reason)
+            return
+        decided = [check for check in disputes if check.status == CheckStatus.DECIDED]
+        if not decided:
             self._unsettled(tx, subject, against)
             return
-        rulings = [self._rule(tx, subject, check, dispute) for check in against]
-        for check, ruling in zip(against, rulings, strict=True):
-            if ruling.differs is not None:
-                jobs.note_difference(tx, subject.job_id, ruling.differs)
-            if ruling.checker_at_fault:
-                self._punish(tx, check.checker_id, check.job_id, f"check {check.id}: {ruling.sentence}")
-            if ruling.subject == "match":
-                _calibrate(tx, subject, check)
-        worst = min(rulings, key=lambda ruling: ("mismatch", "inconclusive", "match").index(ruling.subject))
+        heard = [*against, *decided]
+        ruling = self._rule(tx, subject, task, heard, more=bool(able))
+        if ruling.subject is None:
+            asked = next((checks.region_of(check) for check in against if check.id == ruling.ask_part), whole)
+            self._ask_another(tx, subject, task, asked, barred, able, "others disagree about it")
+            return
+        if ruling.differs is not None:
+            jobs.note_difference(tx, subject.job_id, ruling.differs)
+        for check in heard:
+            if check.id in ruling.at_fault:
+                why = f"check {check.id} of frame {check.frame}: its pixels are others than those that were found right"
+                self._punish(tx, check.checker_id, check.job_id, why)
+            elif ruling.subject == "match" and check.verdict == "mismatch":
+                calibrating.learn(tx, subject, check, heard)
         tx.emit(
             "check.settled",
             job_id=subject.job_id,
@@ -198,33 +216,67 @@ class Desk:
             worker_id=subject.worker_id,
             frame=subject.frame,
             subject=subject.id,
-            verdict=worst.subject,
-            found=worst.sentence,
+            verdict=ruling.subject,
+            found=ruling.sentence,
         )
-        if worst.subject == "match":
+        if ruling.subject == "match":
             self._pass(tx, subject)
-        elif worst.subject == "mismatch":
-            self._condemn(tx, subject, worst.sentence)
-        elif worst.again and not results.was_sent_back(tx.conn, subject.task_id):
-            self._send_back(tx, subject, worst.sentence)
+        elif ruling.subject == "mismatch":
+            self._condemn(tx, subject, ruling.sentence)
+        elif ruling.again and not results.was_sent_back(tx.conn, subject.task_id):
+            self._send_back(tx, subject, ruling.sentence)
         else:
-            self._let_pass(tx, subject, worst.sentence)
+            self._let_pass(tx, subject, ruling.sentence)
 
-    def _rule(self, tx: Tx, subject: AnyRow, check: AnyRow, dispute: AnyRow) -> Ruling:
+    def _ask_another(
+        self,
+        tx: Tx,
+        subject: AnyRow,
+        task: AnyRow,
+        region: Region,
+        barred: Collection[str],
+        able: Sequence[scheduler.Checker],
+        reason: str,
+    ) -> None:
+        asked, drawn = whom(self.random, subject.render_class, able, settles=True)
+        checks.create(
+            tx,
+            subject,
+            task,
+            region,
+            sorted(barred),
+            reason=reason,
+            wanted_class=asked,
+            wanted_worker=drawn,
+            dispute=True,
+        )
+
+    def _rule(self, tx: Tx, subject: AnyRow, task: AnyRow, heard: Sequence[AnyRow], *, more: bool) -> Ruling:
         conn, job_id = tx.conn, subject.job_id
-        theirs = results.load(conn, check.result_id)
-        third = results.load(conn, dispute.result_id)
-        seen = checks.others_of(dispute).get(check.id, "inconclusive")
-        found = None if dispute.comparison is None else Comparison.model_validate_json(dispute.comparison)
-        return rule(
-            Finding(check.verdict, check.exact),
-            Finding(dispute.verdict, dispute.exact),
-            Finding(seen, is_exact(theirs, third)),
-            part=check.kind == TaskKind.CHECK and not tasks.load(conn, subject.task_id).linear,
-            parts_proven=checks.has_matched(conn, job_id, parts=True),
-            parts_doubted=checks.doubted_parts(conn, job_id, check.checker_id),
-            repeated=checks.has_matched(conn, job_id),
-            gross=found is not None and found.perceptual.whole >= found.tolerance.other_picture,
+        theirs = {check.id: results.load(conn, check.result_id) for check in heard}
+        voices = [
+            Voice(
+                check.id,
+                workers.owner_of(workers.load(conn, check.checker_id)),
+                Finding(check.verdict, check.exact),
+                dispute=check.dispute,
+                part=str(checks.region_of(check)) if check.kind == TaskKind.CHECK and not task.linear else None,
+            )
+            for check in heard
+        ]
+        between = {
+            (earlier, check.id): Finding(verdict, is_exact(theirs[earlier], theirs[check.id]))
+            for check in heard
+            for earlier, verdict in checks.others_of(check).items()
+            if earlier in theirs
+        }
+        return settle(
+            voices,
+            between,
+            repeated=checks.has_matched(conn, job_id, after_its_like=checks.came_after_its_like(conn, subject)),
+            parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
+            gross=any(_is_gross(check) for check in heard if check.dispute),
+            more=more,
         )
 
     def _unsettled(self, tx: Tx, subject: AnyRow, against: Sequence[AnyRow]) -> None:
@@ -251,10 +303,13 @@ class Desk:
         """Have others render what could not be judged, without penalty."""
         _tell(tx, "check.inconclusive", subject, why)
         standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
-        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
+        # However honest, there is no use in having it render what nobody else renders alike.
+        if results.number_sent_back(tx.conn, subject.job_id, subject.worker_id) >= failures.STRIKES:
+            failures.block(tx, subject.job_id, subject.worker_id, "others agree on other pixels again and again")
 
     def _condemn(self, tx: Tx, subject: AnyRow, why: str) -> None:
-        results.send_back(tx, subject.id, why, [workers.owner_of(workers.load(tx.conn, subject.worker_id))])
+        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
         self._punish(tx, subject.worker_id, subject.job_id, f"frame {subject.frame}: {why}")
 
     def _punish(self, tx: Tx, worker_id: str, job_id: str, why: str) -> None:
@@ -268,6 +323,17 @@ class Desk:
     def revoke_credit(self, tx: Tx, result: AnyRow) -> None:
         """A result is recalled because of its worker."""
         self._escrow.revoke(tx, result.worker_id, result.id)
+
+
+def _party(worker: AnyRow) -> list[str]:
+    """Who must not check what a worker sent: its owner's workers, and itself, should it change its owner."""
+    return sorted({workers.owner_of(worker), str(worker.id)})
+
+
+def _is_gross(check: AnyRow) -> bool:
+    """Did a check show something else than its subject, which no difference between classes explains?"""
+    found = None if check.comparison is None else Comparison.model_validate_json(check.comparison)
+    return found is not None and found.perceptual.whole >= found.tolerance.other_picture
 
 
 def part_size(whole: Region) -> tuple[int, int]:
@@ -306,34 +372,6 @@ def _drop_ended(tx: Tx, subject_id: int) -> None:
             status = tasks.load(tx.conn, check.task_id).status
             if status in (TaskStatus.CANCELLED, TaskStatus.FAILED):
                 checks.drop(tx, check, "nobody could render it")
-
-
-def _class_to_ask(subject: AnyRow, able: Sequence[scheduler.Checker]) -> str | None:
-    """The subject's own class if somebody able is of it: only then every bit can be compared. Else None, for any."""
-    own = subject.render_class
-    return str(own) if own is not None and any(one.render_class == own for one in able) else None
-
-
-def _calibrate(tx: Tx, subject: AnyRow, check: AnyRow) -> None:
-    """A result that was right and one of another class that differs from it show what is honest between the two."""
-    theirs = results.load(tx.conn, check.result_id)
-    key = calibration_key(subject, theirs)
-    if key is None or check.exact or check.comparison is None:
-        return
-    found = Comparison.model_validate_json(check.comparison)
-    tolerance = calibrated(found.passes[0], found.perceptual.whole)
-    one, other = key
-    mine = (calibrations.c.job_id == subject.job_id) & (calibrations.c.one_class == one)
-    tx.conn.execute(delete(calibrations).where(mine, calibrations.c.other_class == other))
-    tx.conn.execute(
-        insert(calibrations).values(
-            job_id=subject.job_id,
-            one_class=one,
-            other_class=other,
-            tolerance=tolerance.model_dump_json(),
-            at=tx.now,
-        )
-    )
 
 
 def _tell(tx: Tx, event: str, subject: AnyRow, why: str) -> None:

@@ -54,7 +54,10 @@ def _token(secret: str, worker_id: str) -> str:
 
 
 def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
-    """Make a worker known, or know it again by its name and secret."""
+    """Make a worker known, or know it again by its name and secret.
+
+    Conflict if it comes with another owner than before: as another's worker it would get the checks of its own results.
+    """
     secret_hash = _digest(enrolment.secret)
     known = tx.conn.execute(
         select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
@@ -62,6 +65,13 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
     capabilities = enrolment.capabilities.model_dump_json()
     owner = None if enrolment.owner is None else _digest(enrolment.owner)
     if known is not None:
+        if known.owner not in (owner, None):
+            raise Conflict(
+                f"worker {enrolment.name!r} was enrolled for another owner, and that never changes: "
+                "give it its owner's secret again, or another name to begin anew",
+                word="other_owner",
+            )
+        # One that was its own owner may join one, once: it stays barred by its id from checks of its own results.
         tx.conn.execute(
             update(workers)
             .where(workers.c.id == known.id)

@@ -13,7 +13,7 @@ from ..protocol.results import Output, PixelType
 from .channels import Picture, picture_of
 from .decode import DTYPES, MAX_CHANNELS, MAX_PIXELS, ImageFile, Part, Pixels
 from .errors import ImageError
-from .phash import Grey, grey_rows, phash
+from .phash import Grey, grey_rows, phash, to_8bit
 from .phash_grid import grid_text, phash_grid
 
 _DIGEST_NAME = b"renderbros pixels 1\n"
@@ -29,7 +29,9 @@ def inspect_image(
     and on nothing else in the file: neither metadata, compression, the order of channels nor their spread over parts.
 
     The perceptual hashes, of the whole and of a grid's cells, are of the picture (:func:`~.channels.picture_of`) as
-    :func:`~.phash.to_8bit` shows it. The file is read in bands; beyond them, a byte a pixel is held.
+    :func:`~.phash.to_8bit` shows it; the grid is taken of it over black, since the colours of pixels that are hardly
+    covered say more of the resolution than of what is shown. The file is read in bands; beyond them, a byte a pixel is
+    held, or two where something is transparent.
 
     ImageError if the file is no image, is broken, is beyond a limit of :class:`~.decode.ImageFile`, or, if ``finite``,
     holds a value that is not finite. (Depth is infinite in half floats where there is only sky.)
@@ -48,7 +50,7 @@ def inspect_image(
             size=size,
             pixel_digest=_combine(digests),
             phash=str(phash(look.grey)),
-            grid=grid_text(phash_grid(look.grey)),
+            grid=grid_text(phash_grid(look.grey if look.covered is None else look.covered)),
             width=file.width,
             height=file.height,
             channels=file.channels,
@@ -81,6 +83,9 @@ class _Look:
         types = {home.types[i] for i in self._all}
         self.pixel_type: PixelType | None = types.pop() if len(types) == 1 else None
         self.grey: Grey = np.empty((file.height, file.width), np.uint8)
+        self.covered: Grey | None = None
+        """Over black; None while that is the same."""
+        self._alpha = home.channels.index(picture.alpha) if picture.alpha is not None else None
         self._first: list[Any] | None = None
         self.blank = True
 
@@ -91,12 +96,25 @@ class _Look:
         colour = rows[:, :, low:high] if in_order else rows[:, :, self._colour]
         if not self._finite and colour.dtype.kind == "f":
             colour = np.nan_to_num(colour)
-        self.grey[y : y + len(rows)] = grey_rows(colour)
+        grey = grey_rows(colour)
+        self.grey[y : y + len(rows)] = grey
+        self._cover(y, grey, rows)
         if self._first is None:
             self._first = [rows[0, 0, i] for i in self._all]
         self.blank = self.blank and all(
             bool((rows[:, :, i] == value).all()) for i, value in zip(self._all, self._first, strict=True)
         )
+
+    def _cover(self, y: int, grey: Grey, rows: Pixels) -> None:
+        # Floats are stored multiplied by alpha.
+        if self._alpha is None or rows.dtype.kind == "f":
+            return
+        alpha = to_8bit(rows[:, :, self._alpha])
+        if self.covered is None:
+            if bool((alpha == 255).all()):
+                return
+            self.covered = self.grey.copy()
+        self.covered[y : y + len(rows)] = (grey.astype(np.uint16) * alpha + 127) // 255
 
 
 def _digest_part(file: ImageFile, part: Part, look: _Look, finite: bool) -> dict[str, str]:

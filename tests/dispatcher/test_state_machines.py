@@ -233,12 +233,10 @@ class FarmMachine(RuleBasedStateMachine):
             regions = (whole,) * (2 if plan and plan.draw is Draw.PART else 1) if plan else ()
             self.change(lambda tx: self.desk.receive(tx, result_id, output, regions=regions, reason="drawn"))
             return
-        check = self.change(lambda tx: self.desk.take_opinion(tx, result_id, output, {}))
-        if check is not None:
-            with self.store.read() as conn:
-                before = [one.id for one in checks.of_subject(conn, check.subject_id) if one.verdict == "mismatch"]
-            found = checks.Opinion(opinion, "as told to", exact=True, others=dict.fromkeys(before, opinion))
-            self.change(lambda tx: checks.decide(tx, check, result, found))
+        with self.store.read() as conn:
+            before = [one.id for one in checks.of_subject(conn, result.subject_id) if one.verdict == "mismatch"]
+        found = checks.Opinion(opinion, "as told to", exact=True, others=dict.fromkeys(before, opinion))
+        self.change(lambda tx: self.desk.take_opinion(tx, result_id, output, {}, found))
 
     def conclude(self, _: object = None) -> None:
         """What checks have come to, and what was found at fault, as the intake goes about it."""

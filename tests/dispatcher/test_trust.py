@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
-from renderbros_addon.dispatcher.rulings import Differs, Finding, rule
+from renderbros_addon.dispatcher.rulings import Between, Differs, Finding, Ruling, Voice, settle
 from renderbros_addon.dispatcher.trust import (
     FLOOR,
     NEW,
@@ -90,40 +91,56 @@ def test_draws_follow_the_rate_and_a_quarter_is_of_the_whole() -> None:
 
 
 MATCH, MISMATCH = Finding("match", exact=True), Finding("mismatch", exact=True)
-LIKE, UNLIKE = Finding("match", exact=False), Finding("mismatch", exact=False)
-UNSURE = Finding("inconclusive", exact=True)
+UNLIKE = Finding("mismatch", exact=False)
+ALIKE = {(1, 2): MATCH, (1, 3): MATCH, (2, 3): MATCH}
+"""The renders of the first three checks, where they differ from the subject, agree with each other."""
 
 
-def ruled(a_b: Finding, a_c: Finding, b_c: Finding, **facts: bool) -> tuple[str, bool, bool, Differs | None]:
-    defaults = {"part": False, "parts_proven": False, "parts_doubted": False, "repeated": True}
-    found = rule(a_b, a_c, b_c, **(defaults | facts))  # type: ignore[arg-type]
-    assert found.sentence
-    return found.subject, found.checker_at_fault, found.again, found.differs
+def ruled(
+    *found: Finding, between: Between = MappingProxyType({}), part: bool = False, more: bool = False, **facts: bool
+) -> Ruling:
+    """The ruling about a subject that a first check, perhaps of a part, and then disputes in turn found to be so."""
+    voices = [
+        Voice(number, f"owner {number}", one, dispute=number > 1, part="1,2,3,4" if part and number == 1 else None)
+        for number, one in enumerate(found, 1)
+    ]
+    return settle(voices, between, more=more, **({"repeated": True} | facts))
 
 
-def test_two_that_agree_within_a_class_convict_the_third() -> None:
-    assert ruled(MISMATCH, MISMATCH, MATCH) == ("mismatch", False, False, None)
-    assert ruled(MISMATCH, MATCH, MISMATCH) == ("match", True, False, None)
+def test_while_there_are_owners_to_ask_three_must_agree() -> None:
+    assert ruled(MISMATCH, MISMATCH, between=ALIKE, more=True).subject is None
+    assert ruled(MISMATCH, MISMATCH, MISMATCH, between=ALIKE, more=True).subject == "mismatch"
+    assert ruled(MISMATCH, MATCH, more=True).subject is None
+    cleared = ruled(MISMATCH, MATCH, MATCH, more=True)
+    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
+
+
+def test_of_three_owners_two_have_to_do() -> None:
+    assert ruled(MISMATCH, MISMATCH, between=ALIKE).subject == "mismatch"
+    cleared = ruled(MISMATCH, MATCH)
+    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
 
 
 def test_nobody_is_convicted_where_nothing_has_been_rendered_alike_yet() -> None:
-    assert ruled(MISMATCH, MISMATCH, MATCH, repeated=False) == ("inconclusive", False, True, None)
+    ruling = ruled(MISMATCH, MISMATCH, between=ALIKE, repeated=False)
+    assert (ruling.subject, ruling.at_fault, ruling.again) == ("inconclusive", (), True)
 
 
 def test_nobody_is_convicted_by_other_builds_alone() -> None:
-    assert ruled(UNLIKE, UNLIKE, MATCH) == ("inconclusive", False, True, None)
-    assert ruled(UNLIKE, MATCH, UNLIKE) == ("match", False, False, None)
-    assert ruled(UNLIKE, UNLIKE, MATCH, gross=True) == ("mismatch", False, False, None)
-    assert ruled(UNLIKE, MISMATCH, LIKE) == ("mismatch", False, False, None), "C has A's build, and agrees with B"
+    alone = ruled(UNLIKE, UNLIKE, UNLIKE, between=ALIKE)
+    assert (alone.subject, alone.again) == ("inconclusive", True)
+    confirmed = ruled(UNLIKE, MATCH)
+    assert (confirmed.subject, confirmed.at_fault) == ("match", ())
+    assert ruled(UNLIKE, UNLIKE, UNLIKE, between=ALIKE, gross=True).subject == "mismatch"
+    assert ruled(UNLIKE, MISMATCH, between=ALIKE).subject == "mismatch", "the second has its build, and sides with them"
 
 
-def test_three_that_differ_within_a_class_tell_about_the_scene() -> None:
-    assert ruled(MISMATCH, MISMATCH, MISMATCH) == ("inconclusive", False, False, Differs.ALL)
-    assert ruled(MISMATCH, UNSURE, MISMATCH) == ("inconclusive", False, False, None)
+def test_renders_of_one_class_that_all_differ_tell_about_the_scene() -> None:
+    ruling = ruled(MISMATCH, MISMATCH, repeated=False)
+    assert (ruling.subject, ruling.differs, ruling.again) == ("inconclusive", Differs.ALL, False)
 
 
-def test_a_part_that_differs_from_a_confirmed_whole_convicts_its_checker_only_where_parts_are_proven() -> None:
-    facts = {"part": True}
-    assert ruled(MISMATCH, MATCH, MISMATCH, **facts) == ("match", False, False, None)
-    assert ruled(MISMATCH, MATCH, MISMATCH, **facts, parts_doubted=True) == ("match", False, False, Differs.PARTS)
-    assert ruled(MISMATCH, MATCH, MISMATCH, **facts, parts_proven=True) == ("match", True, False, None)
+def test_a_part_that_differs_from_a_confirmed_whole_convicts_nobody() -> None:
+    once = ruled(MISMATCH, MATCH, MATCH, part=True)
+    assert (once.subject, once.at_fault, once.differs) == ("match", (), None)
+    assert ruled(MISMATCH, MATCH, MATCH, part=True, parts_doubted=True).differs is Differs.PARTS

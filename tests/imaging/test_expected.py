@@ -73,6 +73,23 @@ def test_the_grid_of_an_image_is_that_of_its_cells(tmp_path: Path, noise: Callab
     assert np.array_equal(np.array(bits) == "1", phash_grid(grey).ravel())
 
 
+def test_the_grid_is_taken_over_black(tmp_path: Path, noise: Callable[..., Pixels]) -> None:
+    rgba = noise(90, 160, 4, np.uint8)
+    rgba[:30, :, 3] = 255
+    pillow.fromarray(rgba, "RGBA").save(tmp_path / "straight.png")
+    grey = np.asarray(pillow.fromarray(rgba[:, :, :3]).convert("L"))
+    over_black = np.rint(grey * (rgba[:, :, 3] / 255)).astype(np.uint8)
+    pillow.fromarray(over_black).save(tmp_path / "black.png")
+    straight, black = inspect_image(tmp_path / "straight.png"), inspect_image(tmp_path / "black.png")
+    assert straight.grid == black.grid
+    assert straight.phash == inspect_image_of(grey, tmp_path).phash
+
+
+def inspect_image_of(grey: Pixels, folder: Path) -> Output:
+    pillow.fromarray(grey).save(folder / "grey.png")
+    return inspect_image(folder / "grey.png")
+
+
 def test_noise_is_not_relied_upon(expected: ExpectedFrame) -> None:
     reliable = np.array([int(bit) for bit in f"{int(expected.reliable, 16):064b}"]).reshape(8, 8)
     assert reliable[:, :4].mean() > 0.6

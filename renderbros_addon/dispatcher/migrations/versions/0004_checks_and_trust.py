@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("differs", sa.String(length=16)))
     op.add_column("tasks", sa.Column("subject_id", sa.BigInteger()))
     op.add_column("tasks", sa.Column("wanted_class", sa.String(length=64)))
+    op.add_column("tasks", sa.Column("wanted_worker", sa.String(length=64)))
     op.add_column("results", sa.Column("subject_id", sa.BigInteger()))
     op.add_column("results", sa.Column("render_class", sa.String(length=64)))
     op.create_index("results_by_worker", "results", ["worker_id", "status", "id"])

@@ -69,7 +69,7 @@ class PassMeasures(Wire):
     format loses something itself, by more than 4 %, or 2.5/255."""
     busy: float = Field(default=1, ge=0, le=1)
     """Fraction of EXPECTED's pixels that differ more than slightly from the one to the left or above: where there is no
-    noise, no detail and no edge, fewer samples make the same picture. 1 where it was not measured."""
+    noise, no detail and no edge, fewer samples make the same picture. Measured in every second row; 1 if it was not."""
     beyond_1: float = Field(ge=0, le=1)
     """Fraction that differs by more than 1/255."""
     beyond_4: float = Field(ge=0, le=1)

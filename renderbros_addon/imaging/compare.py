@@ -144,7 +144,10 @@ def _compare(
     lossy = expected.lossy or actual.lossy
     if lossy and tolerance == DEFAULT_TOLERANCE:
         tolerance = LOSSY_TOLERANCE
-    meters = [PassMeter(name, channels, where.width, where.height, lossy=lossy) for name, channels in passes]
+    meters = [
+        PassMeter(name, channels, where.width, where.height, lossy=lossy, picture=number == 0)
+        for number, (name, channels) in enumerate(passes)
+    ]
     greys: list[Grey] = [np.empty((where.height, where.width), np.uint8) for _ in range(2)]
     colours = len(picture.colour)
     across = slice(where.x0, where.x1)

@@ -86,7 +86,18 @@ def _amounts(expected: Pixels, actual: Pixels, lossy: bool) -> tuple[Pixels, Pix
 class PassMeter:
     """Gathers the measures of one pass from bands that start on multiples of :data:`BLOCK`, from the top down."""
 
-    def __init__(self, name: str, channels: tuple[str, ...], width: int, height: int, *, lossy: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: tuple[str, ...],
+        width: int,
+        height: int,
+        *,
+        lossy: bool = False,
+        picture: bool = False,
+    ) -> None:
+        """``picture``: busy pixels are to be counted. Those of a lossy format are its artefacts, and are not."""
+        self._busy = 0 if picture and not lossy and height > 1 else None
         self._name, self._channels, self._lossy = name, channels, lossy
         self._width, self._height = width, height
         shape = (-(-height // BLOCK), -(-width // BLOCK))
@@ -102,6 +113,8 @@ class PassMeter:
         """Add the band that starts at row ``y``; arguments as of :func:`differences`, which it returns."""
         found = differences(expected, actual, lossy=self._lossy)
         self._sums += _finite_sums(expected, actual)
+        if self._busy is not None:
+            self._busy += _count_busy(expected)
         if found.differs.any():
             rows = slice(y // BLOCK, y // BLOCK + -(-len(expected) // BLOCK))
             self._differing[rows] += _by_block(found.differs)
@@ -129,6 +142,7 @@ class PassMeter:
             pixels=pixels,
             bit_equal=1 - int(self._differing.sum()) / pixels,
             beyond_slight=int(self._slight.sum()) / pixels,
+            busy=1.0 if self._busy is None else self._busy / (self._height // 2 * self._width),
             beyond_1=self._beyond[0] / pixels,
             beyond_4=self._beyond[1] / pixels,
             largest=self._largest if math.isfinite(self._largest) else None,
@@ -164,6 +178,28 @@ class PassMeter:
             ratio = 0.0 if actual == expected else actual / expected - 1 if expected > 0 else math.inf
             ratios[name] = ratio if math.isfinite(ratio) else None
         return ratios
+
+
+def _count_busy(pixels: Pixels) -> int:
+    """How many pixels in every second row of a band, from its second on, differ more than slightly from the one to the
+    left or above. An edge is never between such rows only: it makes busy the row where it begins and the next."""
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)  # which is faster
+    rows = pixels[1::2]
+    busy = _slightly_apart(rows, pixels[: 2 * len(rows) : 2])
+    busy[:, 1:] |= _slightly_apart(rows[:, 1:], rows[:, :-1])
+    return int(busy.sum())
+
+
+def _slightly_apart(a: Pixels, b: Pixels) -> npt.NDArray[np.bool_]:
+    """Whether pixels of one picture differ as much as :func:`differences` calls more than slightly."""
+    if a.dtype.kind != "f":
+        # By a step of 8 bits, or by half of one if there are more.
+        least = np.iinfo(a.dtype).max * SLIGHT_CODE
+        return np.asarray((np.maximum(a, b) - np.minimum(a, b) > least).any(axis=2))
+    with np.errstate(invalid="ignore", over="ignore"):
+        larger = np.maximum(np.maximum(np.abs(a), np.abs(b)), a.dtype.type(DARKEST))
+        return np.asarray((np.abs(a - b) > a.dtype.type(SLIGHT) * larger).any(axis=2))
 
 
 def _finite_sums(expected: Pixels, actual: Pixels) -> npt.NDArray[Any]:

@@ -13,6 +13,10 @@ Verdict = Literal["match", "mismatch", "inconclusive"]
 """Inconclusive gives no credit and no penalty: honest work and a cheat could both look like that."""
 
 
+LEAST_BUSY = 0.01
+"""Of a picture with fewer busy pixels, a single one that differs would tell too much."""
+
+
 class Tolerance(Wire):
     """Up to ``few`` an image may pass, from ``many`` on it is refused; between them nothing can be told.
 
@@ -24,7 +28,7 @@ class Tolerance(Wire):
     usable: bool = True
     """False if honest renders differ so much that only gross fraud can be told from them."""
     few: float = Field(ge=0, le=1)
-    """Of all pixels, those that differ more than slightly."""
+    """Of the pixels that can tell, those that differ more than slightly: see :attr:`PassMeasures.told`."""
     many: float = Field(ge=0, le=1)
     block_few: float = Field(ge=0, le=1)
     """The same within the worst block."""
@@ -63,6 +67,9 @@ class PassMeasures(Wire):
     beyond_slight: float = Field(ge=0, le=1)
     """Fraction that differs by more than 1 % of the brighter value (floats), or half of 1/255 (code values); where the
     format loses something itself, by more than 4 %, or 2.5/255."""
+    busy: float = Field(default=1, ge=0, le=1)
+    """Fraction of EXPECTED's pixels that differ more than slightly from the one to the left or above: where there is no
+    noise, no detail and no edge, fewer samples make the same picture. Measured in every second row; 1 if it was not."""
     beyond_1: float = Field(ge=0, le=1)
     """Fraction that differs by more than 1/255."""
     beyond_4: float = Field(ge=0, le=1)
@@ -78,6 +85,11 @@ class PassMeasures(Wire):
     """None if every pixel is equal."""
     sea_equal: float = Field(ge=0, le=1)
     """Fraction of bit-equal pixels outside the blocks in which differences crowd."""
+
+    @property
+    def told(self) -> float:
+        """``beyond_slight`` as a part of the busy pixels, 1 at most."""
+        return min(1.0, self.beyond_slight / max(self.busy, LEAST_BUSY))
 
 
 class PerceptualDistances(Wire):

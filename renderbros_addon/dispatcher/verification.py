@@ -148,6 +148,11 @@ class Desk:
             end_open(tx, subject_id, "its result is not needed any more")
             results.accept(tx, subject_id)  # which makes it evidence
             return
+        if job.differs == Differs.ALL:
+            why = "no two renders of this scene are alike"
+            end_open(tx, subject_id, why)
+            self._let_pass(tx, subject, why)
+            return
         _drop_ended(tx, subject_id)
         mine = checks.of_subject(tx.conn, subject_id)
         if any(check.status == CheckStatus.OPEN for check in mine):
@@ -250,6 +255,7 @@ class Desk:
             between,
             repeated=checks.has_matched(conn, job_id),
             parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
+            parts_differ=jobs.load(conn, job_id).differs == Differs.PARTS,
             gross=any(_is_gross(check) for check in heard if check.dispute),
             more=more,
         )

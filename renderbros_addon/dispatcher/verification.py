@@ -1,7 +1,7 @@
 """What is checked of each result, and what follows from the checks: levels 1, 2 and 4, driven in transactions.
 
 A result that is drawn is held until others have rendered it, or parts of it, again. Then it is accepted and its worker
-more credible; or a third owner is asked; or it goes to others and its worker is punished. What can't be decided gives
+more credible; or further owners are asked; or it goes to others and its worker is punished. What can't be decided gives
 no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 """
 

@@ -86,13 +86,15 @@ def settle(
     *,
     repeated: bool,
     parts_doubted: bool = False,
+    parts_differ: bool = False,
     gross: bool = False,
     more: bool,
 ) -> Ruling:
     """Decide about a subject that some of ``voices`` contradict; at least one of them was asked as a dispute.
 
     ``repeated``: in this job two owners have made equal pixels before, so that it is repeatable. ``parts_doubted``:
-    parts that others rendered have been contradicted by wholes in it before. ``gross``: some of those asked show
+    parts that others rendered have been contradicted by wholes in it before; ``parts_differ``: that is known to be the
+    scene's nature. ``gross``: some of those asked show
     something else than the subject, which no difference between classes explains. ``more``: there is another owner who
     could be asked.
     """
@@ -112,7 +114,8 @@ def settle(
     if wrong > right and not provable:
         why = "but neither has the same Blender on the same kind of machine"
         return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
-    if right > wrong and not (any(v.found.exact for v in against) and any(v.found.exact for v in backing)):
+    telling = [voice for voice in against if voice.found.exact and not (parts_differ and voice.part)]
+    if right > wrong and not (telling and any(voice.found.exact for voice in backing)):
         return _cleared(against, backing, parts_doubted)
     if lonely and len(disputes) > (2 if repeated else 1):
         return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)

@@ -70,7 +70,7 @@ class Happening(StrEnum):
     INCONCLUSIVE = "inconclusive"
     """A check could not tell."""
     FAULT = "fault"
-    """A result was found wrong, and a third owner confirmed it."""
+    """A result was found wrong, and other owners confirmed it."""
     PARDON = "pardon"
 
 

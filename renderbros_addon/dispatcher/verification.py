@@ -1,7 +1,7 @@
 """What is checked of each result, and what follows from the checks: levels 1, 2 and 4, driven in transactions.
 
 A result that is drawn is held until others have rendered it, or parts of it, again. Then it is accepted and its worker
-more credible; or a third owner is asked; or it goes to others and its worker is punished. What can't be decided gives
+more credible; or further owners are asked; or it goes to others and its worker is punished. What can't be decided gives
 no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 """
 
@@ -162,6 +162,11 @@ class Desk:
             end_open(tx, subject_id, "its result is not needed any more")
             results.accept(tx, subject_id)  # which makes it evidence
             return
+        if job.differs == Differs.ALL:
+            why = "no two renders of this scene are alike"
+            end_open(tx, subject_id, why)
+            self._let_pass(tx, subject, why)
+            return
         _drop_ended(tx, subject_id)
         mine = checks.of_subject(tx.conn, subject_id)
         if any(check.status == CheckStatus.OPEN for check in mine):
@@ -275,6 +280,7 @@ class Desk:
             between,
             repeated=checks.has_matched(conn, job_id, after_its_like=checks.came_after_its_like(conn, subject)),
             parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
+            parts_differ=jobs.load(conn, job_id).differs == Differs.PARTS,
             gross=any(_is_gross(check) for check in heard if check.dispute),
             more=more,
         )

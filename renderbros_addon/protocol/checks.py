@@ -30,7 +30,7 @@ class CheckView(Wire):
     """In pixels of the whole frame."""
     status: CheckStatus
     dispute: bool
-    """It was made by a third owner, because two had disagreed."""
+    """It was made by another owner, because others had disagreed."""
     reason: str
     """Why it was drawn."""
     worker_id: str

@@ -165,7 +165,7 @@ def show(policy: str, outcome: Outcome) -> None:
     print(f"\n{policy}: {outcome.simulated_hours:.1f} h of the farm, simulated in {outcome.seconds:.0f} s")
     print(
         f"{'behaviour':24}{'ids':>5}{'sent':>7}{'wrong':>7}{'checked':>9}{'caught':>8}{'after':>10}{'delivered':>11}"
-        f"{'wrong':>7}{'unsure':>8}{'paid for wrong':>16}"
+        f"{'wrong':>7}{'unsure':>8}{'paid for wrong':>16}{'if waiting':>12}"
     )
     for name, row in accounts.rows.items():
         shown = row.shown()["wrong_until_caught"]
@@ -173,6 +173,7 @@ def show(policy: str, outcome: Outcome) -> None:
         print(
             f"{name:24}{row.identities:>5}{row.sent:>7}{row.wrong_sent:>7}{row.checked:>9}{row.caught:>8}{after:>10}"
             f"{row.delivered:>11}{row.wrong_delivered:>7}{row.inconclusive:>8}{row.paid_for_wrong:>16.1f}"
+            f"{row.paid_if_waiting:>12.1f}"
         )
     steady = "none" if accounts.extra_steady is None else f"{100 * accounts.extra_steady:.1f} %"
     print(

@@ -17,6 +17,7 @@ from renderbros_addon.dispatcher.tables import events as events_table
 from renderbros_addon.dispatcher.tables import jobs as jobs_table
 from renderbros_addon.dispatcher.tables import results as results_table
 from renderbros_addon.dispatcher.tables import tasks as tasks_table
+from renderbros_addon.dispatcher.tables import trust as trust_table
 from renderbros_addon.dispatcher.trust import FLOOR
 
 
@@ -36,6 +37,8 @@ class Row:
     inconclusive: int = 0
     paid: float = 0.0
     paid_for_wrong: float = 0.0
+    paid_if_waiting: float = 0.0
+    """For wrong ones, at most, if credit were held until a later result had passed a check."""
 
     def shown(self) -> dict[str, Any]:
         until = sorted(self.wrong_until_caught)
@@ -78,6 +81,7 @@ def draw_up(farm: Farm) -> Accounts:
         ).all()
         checks = conn.execute(select(checks_table)).all()
         events = conn.execute(select(events_table)).all()
+        passed = {row.worker_id: row.last_passed for row in conn.execute(select(trust_table))}
         jobs = Counter(conn.execute(select(jobs_table.c.status)).scalars())
     rows: dict[str, Row] = defaultdict(Row)
     for actor in farm.actors:
@@ -99,6 +103,7 @@ def draw_up(farm: Farm) -> Accounts:
         paid = farm.escrow.paid.get(result.worker_id, {}).get(result.id, 0.0)
         row.paid += paid
         row.paid_for_wrong += paid if wrong else 0.0
+        row.paid_if_waiting += paid if wrong and result.id <= passed.get(result.worker_id, 0) else 0.0
         if result.subject_id is not None:
             check_cost[result.subject_id] += amount
             continue

@@ -23,6 +23,7 @@ from dispatcher.simulated_pixels import Eye, Gallery, Pixels, Scene
 from sqlalchemy import event, func, select
 
 from renderbros_addon.dispatcher import (
+    checks,
     failures,
     frames,
     jobs,
@@ -150,7 +151,7 @@ class Farm:
         self.escrow = MemoryEscrow()
         self.gallery = Gallery()
         self.assessor = Assessor(self.store, self.gallery.as_blobs(), make_desk(self.escrow, Random(seed + 1)))
-        self.sweeper = Sweeper(self.store, lambda: None, offline_seconds=SILENCE, lease_seconds=LEASE_SECONDS)
+        self.sweeper = Sweeper(self.store, self._recover, offline_seconds=SILENCE, lease_seconds=LEASE_SECONDS)
         self.scenes: dict[str, Scene] = {}
         self.eye = Eye(self.gallery, self.scenes, Random(seed + 2))
         self.actors = list(actors)
@@ -239,6 +240,7 @@ class Farm:
         self.sweeper.judge_stuck_jobs()
         self.sweeper.look_after_unclaimed()
         self.sweeper.end_quarantines()
+        self._recover()
         self._drain()
 
     # Workers
@@ -336,6 +338,11 @@ class Farm:
                 self._steps.append(("recall", entry.worker_id))
             elif entry.event == "task.accepted":
                 self._progress = self.seconds
+
+    def _recover(self) -> None:
+        """What events don't tell of: a check may have become idle by what another one showed."""
+        with self.store.read() as conn:
+            self._steps.extend(("verdict", subject_id) for subject_id in checks.unfinished(conn))
 
     def _drain(self) -> None:
         take = {"result": self._judge, "frame": self._assemble, "verdict": self._conclude, "recall": self._recall}

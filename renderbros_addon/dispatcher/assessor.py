@@ -21,7 +21,7 @@ from . import checks, frames, recall, results, standings, tasks
 from .blobs import BlobCorrupt, BlobStore
 from .checks import Opinion
 from .comparing import Comparer
-from .store import Store, Tx
+from .store import Store
 from .suspicion import suspicion
 from .tables import AnyRow
 from .trust import Draw

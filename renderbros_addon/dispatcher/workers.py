@@ -67,8 +67,8 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
     if known is not None:
         if known.owner != owner:
             raise Conflict(
-                f"worker {enrolment.name!r} was enrolled for another owner, and that never changes: give it its owner's "
-                "secret again, or another name to begin anew",
+                f"worker {enrolment.name!r} was enrolled for another owner, and that never changes: "
+                "give it its owner's secret again, or another name to begin anew",
                 word="other_owner",
             )
         tx.conn.execute(

@@ -90,9 +90,9 @@ class Comparer:
         except ImageError as error:
             # Within a class everything must be alike; between classes a pass may be missing and nobody be to blame.
             return ("mismatch" if exact else "inconclusive"), f"they can't be compared: {error}", None
-        only = (*found.only_expected, *found.only_actual)
-        if exact and only:
-            return "mismatch", f"only one of them has the channel {only[0]}", found
+        if exact and found.verdict == "match" and (alone := found.only_expected + found.only_actual):
+            # What is there is right, but a pass is left out or made up.
+            return "mismatch", f"only one of them has the channel {alone[0]}", found
         return found.verdict, found.reason, found
 
     def _between(

@@ -44,16 +44,17 @@ def render(
 
 
 def write_png(path: Path, pixels: np.ndarray) -> Path:
-    _write(path, pixels, "uint8", ("R", "G", "B", "A"))
+    write_channels(path, pixels, "uint8", ("R", "G", "B", "A"))
     return path
 
 
 def write_exr(path: Path, pixels: np.ndarray, layer: str = "ViewLayer") -> Path:
-    _write(path, pixels, "float", tuple(f"{layer}.Combined.{channel}" for channel in "RGBA"))
+    write_channels(path, pixels, "float", tuple(f"{layer}.Combined.{channel}" for channel in "RGBA"))
     return path
 
 
-def _write(path: Path, pixels: np.ndarray, kind: str, channels: tuple[str, ...]) -> None:
+def write_channels(path: Path, pixels: np.ndarray, kind: str, channels: tuple[str, ...]) -> None:
+    """Write a file whose ``channels`` are stored as ``kind``, by OpenImageIO's name."""
     height, width = pixels.shape[:2]
     spec = oiio.ImageSpec(width, height, len(channels), kind)
     spec.channelnames = channels

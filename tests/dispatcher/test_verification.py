@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dispatcher import invariants
-from dispatcher.pictures import WIDTH, job_spec, render
+from dispatcher.pictures import WIDTH, job_spec, render, result_of, whole_picture, write_channels
 from dispatcher.running import Worker, config, running, submit, until
 from sqlalchemy import select
 
@@ -15,9 +16,10 @@ from renderbros_addon.client.errors import DispatcherError
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.dispatcher.store import Store
 from renderbros_addon.dispatcher.tables import checks, trust
+from renderbros_addon.imaging.fingerprint import inspect_image
 from renderbros_addon.protocol.checks import CheckStatus
 from renderbros_addon.protocol.jobs import JobSpec
-from renderbros_addon.protocol.leases import Task
+from renderbros_addon.protocol.leases import Lease, Task
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.states import JobStatus, TaskKind, WorkerStatus
 
@@ -156,6 +158,35 @@ def test_a_cheat_gets_nothing_until_its_quarantine_ends(tmp_path: Path) -> None:
         assert not workers[2].lease()
         assert client.pardon_worker(cheat.id).standing.faults == 1  # type: ignore[union-attr]
         until("the pardoned one gets work", lambda: bool(_try_lease(workers[2])))
+
+
+class Sparing(Worker):
+    """Leaves out a pass that the scene has."""
+
+    spares = False
+
+    def deliver(self, lease: Lease) -> Any:
+        pixels = whole_picture(lease.task.frame, SIZE)
+        names = [f"ViewLayer.Combined.{channel}" for channel in "RGBA"]
+        if not self.spares:
+            pixels, names = np.concatenate([pixels, pixels[..., :1]], axis=-1), [*names, "ViewLayer.Depth.Z"]
+        path = self.folder / f"{lease.id}.exr"
+        write_channels(path, pixels, "float", tuple(names))
+        self._rendered[lease.id] = path, result_of(inspect_image(path))
+        return super().deliver(lease)
+
+
+def test_a_pass_that_is_left_out_is_missed(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+        workers = [Sparing(url, tmp_path, name) for name in ("good", "better", "sparing")]
+        workers[2].spares = True
+        scene = {"width": SIZE[0], "height": SIZE[1], "format": "OPEN_EXR_MULTILAYER"}
+        job_id = submit(client, job_spec(frames=(1, 2, 3, 4), scene=scene), tmp_path)
+        workers[2].deliver(workers[2].lease()[0])
+        work(workers, job_id)
+        assert client.job(job_id).status is JobStatus.COMPLETED
+        for view in client.frames(job_id).frames:
+            assert "ViewLayer.Depth.Z" in view.files[0].output.channels
 
 
 def _try_lease(worker: Worker) -> Any:

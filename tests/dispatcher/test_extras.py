@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dispatcher.pictures import _write, job_spec, render, whole_picture
+from dispatcher.pictures import job_spec, render, whole_picture, write_channels
 from dispatcher.running import Worker, running, submit, until
 
 from renderbros_addon.client.errors import DispatcherError
@@ -47,17 +47,17 @@ def sky_depth(folder: Path, scale: int = 1) -> Path:
     """Half floats with infinity in them, as Blender writes the depth of the sky."""
     pixels = np.repeat(whole_picture(1)[:, :, :1], scale, axis=0)
     pixels[0, 0] = np.inf
-    _write(folder / f"depth{scale}.exr", pixels, "half", ("V",))
+    write_channels(folder / f"depth{scale}.exr", pixels, "half", ("V",))
     return folder / f"depth{scale}.exr"
 
 
 def huge(folder: Path) -> Path:
-    _write(folder / "huge.exr", np.zeros((8193, 8193, 1), np.float16), "half", ("V",))
+    write_channels(folder / "huge.exr", np.zeros((8193, 8193, 1), np.float16), "half", ("V",))
     return folder / "huge.exr"
 
 
 def picture(folder: Path) -> Path:
-    _write(folder / "mask.png", whole_picture(7), "uint8", ("R", "G", "B", "A"))
+    write_channels(folder / "mask.png", whole_picture(7), "uint8", ("R", "G", "B", "A"))
     return folder / "mask.png"
 
 

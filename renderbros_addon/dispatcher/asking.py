@@ -1,14 +1,22 @@
-"""Whom to ask for a check: drawn among all who could make it, so that nobody can pick whose result to vouch for."""
+"""How much of a result a check asks for, and whom: drawn among all who could make it, so that nobody can pick."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from random import Random
 
+from ..protocol.regions import Region
 from . import scheduler, tasks
 from .scheduler import Checker
 from .store import Tx
 from .tables import AnyRow
+
+PART_SHARE = 1 / 25
+"""Of the result's pixels, in each of them: small parts cost more than their share, and large ones see less."""
+
+SMALLEST_PART = 64
+"""Pixels along each side of a region at least; a result not much larger than that is rendered again whole."""
 
 ENOUGH = 2
 """Owners of a result's own class, besides its own, from which on only they are asked for a first check. What class a
@@ -38,3 +46,13 @@ def pass_over(tx: Tx, task: AnyRow, worker_id: str) -> None:
     if scheduler.checkers(tx.conn, task.job_id, barred | {worker_id}):
         tasks.bar(tx, task.id, [worker_id])
     tasks.offer(tx, task.id, task.wanted_class, None)
+
+
+def part_size(whole: Region) -> tuple[int, int]:
+    """Width and height of the regions that are rendered again of a result of ``whole``'s size, in pixels."""
+    side = math.sqrt(PART_SHARE)
+
+    def part(length: int) -> int:
+        return min(length, max(SMALLEST_PART, round(length * side)))
+
+    return part(whole.width), part(whole.height)

@@ -201,18 +201,21 @@ def was_matched(conn: Connection, subject_id: int) -> bool:
     return conn.execute(query.limit(1)).first() is not None
 
 
-def has_matched(conn: Connection, job_id: str, *, after_its_like: bool) -> bool:
+def has_matched(conn: Connection, job_id: str, *, in_other_order: bool) -> bool:
     """Have two owners made equal pixels in this job?
 
-    ``after_its_like`` asks for those of a frame that its worker rendered right after the frame before it: what depends
-    on the frames before, such as a simulation, comes out otherwise by whoever has not rendered those.
+    ``in_other_order`` asks for those of a frame that one of them rendered right after the frame before it and the other
+    did not: what depends on the frames before, such as a simulation, never comes out alike there.
     """
-    query = select(checks.c.subject_id).where(checks.c.job_id == job_id, _EQUAL).distinct()
-    found = conn.execute(query.order_by(checks.c.subject_id.desc()).limit(MOST_LOOKED_AT)).scalars().all()
-    if not after_its_like:
-        return bool(found)
+    query = select(checks.c.subject_id, checks.c.result_id).where(checks.c.job_id == job_id, _EQUAL)
+    pairs = conn.execute(query.order_by(checks.c.id.desc()).limit(MOST_LOOKED_AT)).all()
+    if not in_other_order:
+        return bool(pairs)
+    ids = {one for pair in pairs for one in pair}
+    found = {row.id: row for row in conn.execute(select(results).where(results.c.id.in_(ids)))}
     return any(
-        came_after_its_like(conn, conn.execute(select(results).where(results.c.id == id_)).one()) for id_ in found
+        came_after_its_like(conn, found[subject]) != came_after_its_like(conn, found[theirs])
+        for subject, theirs in pairs
     )
 
 
@@ -298,6 +301,7 @@ def needs_blob(sha256: str) -> ColumnElement[bool]:
     waits = and_(results.c.sha256 == sha256, results.c.status == "checking")
     compared = and_(
         results.c.sha256 == sha256,
+        results.c.status.in_(("pending", "accepted")),
         exists().where(
             checks.c.task_id == results.c.task_id,
             subject.c.id == checks.c.subject_id,
@@ -305,6 +309,17 @@ def needs_blob(sha256: str) -> ColumnElement[bool]:
         ),
     )
     return exists(select(results.c.id).where(or_(waits, compared)))
+
+
+def owners_checked(conn: Connection, job_id: str) -> set[str]:
+    """The owners whose results for a job others have rendered again."""
+    rows = conn.execute(
+        select(workers_table.c.owner, workers_table.c.id)
+        .join(checks, checks.c.worker_id == workers_table.c.id)
+        .where(checks.c.job_id == job_id, checks.c.status == _S.DECIDED)
+        .distinct()
+    )
+    return {owner or worker_id for owner, worker_id in rows}
 
 
 def counts(conn: Connection, job_id: str) -> dict[str, int]:

@@ -79,6 +79,9 @@ def release(tx: Tx, lease_id: str, worker_id: str) -> None:
 def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: str, failure: Failure) -> None:
     """Decide about ``task``, which is in ``status`` and whose lease is over. Its job is locked by the caller."""
     kind = failure.kind
+    if task.kind in tasks.CHECKS and kind is FailureKind.SCENE:
+        # The scene has been rendered: by the one who is checked.
+        kind = FailureKind.WORKER
     earlier = _transient_failures(tx, task.id)
     if kind is FailureKind.TRANSIENT and earlier >= TRANSIENT_LIMIT:
         kind = FailureKind.WORKER
@@ -122,7 +125,7 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
 
 def _settle_check(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, kind: FailureKind) -> None:
     """What nobody can check is not checked: a checker must not be able to fail a job, or to hold it up."""
-    if kind is FailureKind.SCENE or _given_up(tx, task):
+    if _given_up(tx, task):
         tasks.move(tx, task, status, TaskStatus.CANCELLED, "task.cancelled", worker_id=worker_id, because="not checked")
         check = checks.of_task(tx.conn, task.id)
         if check is not None and check.status == CheckStatus.OPEN:

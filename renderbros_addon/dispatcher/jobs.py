@@ -231,7 +231,7 @@ def reopen(tx: Tx, job_id: str) -> None:
 def note_difference(tx: Tx, job_id: str, differs: str) -> None:
     """Remember that not everything of a job can be rendered alike twice."""
     job = lock(tx, job_id)
-    if job.differs not in (differs, "all"):
+    if job.differs not in (differs, "owners", "all"):
         tx.conn.execute(update(jobs).where(jobs.c.id == job_id).values(differs=differs))
         tx.emit("job.unrepeatable", job_id=job_id, what=differs)
 

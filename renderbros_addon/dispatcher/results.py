@@ -321,11 +321,11 @@ def number_sent_back(conn: Connection, job_id: str, worker_id: str) -> int:
     return conn.execute(query).scalar_one()
 
 
-def was_sent_back(conn: Connection, task_id: str) -> bool:
-    """Has a checked result of this task been turned down before? One whose file was no good doesn't count."""
+def times_sent_back(conn: Connection, task_id: str) -> int:
+    """How many checked results of this task have been turned down. One whose file was no good doesn't count."""
     checked = exists().where(checks.c.subject_id == results.c.id, checks.c.status == CheckStatus.DECIDED)
-    query = select(results.c.id).where(results.c.task_id == task_id, results.c.status == _S.REJECTED, checked)
-    return conn.execute(query.limit(1)).first() is not None
+    query = select(func.count()).where(results.c.task_id == task_id, results.c.status == _S.REJECTED, checked)
+    return conn.execute(query).scalar_one()
 
 
 def twin_of(conn: Connection, result: AnyRow, output: Output) -> AnyRow | None:

@@ -37,6 +37,9 @@ class Differs(StrEnum):
 
     PARTS = "parts"
     """A part rendered alone has other pixels than in the whole."""
+    OWNERS = "owners"
+    """So many owners' results differ from what others make that the scene is as likely at fault: what is odd is still
+    rendered again, but nobody is punished."""
     ALL = "all"
     """Renders of one class differ from each other."""
 
@@ -94,9 +97,8 @@ def settle(
 
     ``repeated``: in this job two owners have made equal pixels before, so that it is repeatable. ``parts_doubted``:
     parts that others rendered have been contradicted by wholes in it before; ``parts_differ``: that is known to be the
-    scene's nature. ``gross``: some of those asked show
-    something else than the subject, which no difference between classes explains. ``more``: there is another owner who
-    could be asked.
+    scene's nature. ``gross``: some of those asked show something else than the subject, which no difference between
+    classes explains. ``more``: there is another owner who could be asked.
     """
     disputes = [voice for voice in voices if voice.dispute]
     against = [voice for voice in voices if voice.found.differs]
@@ -107,31 +109,40 @@ def settle(
     lonely = all(voice.found.exact for voice in voices) and not backing and wrong == 1
     if len(disputes) == 1 and disputes[0].found.verdict == "inconclusive":
         return Ruling("inconclusive", sentence="a third worker's render could not tell who is right")
+    cleared = _cleared(against, backing, repeated=repeated, parts_doubted=parts_doubted)
     if right >= AGREEING:
-        return _cleared(against, backing, parts_doubted)
+        return cleared
     if wrong >= AGREEING and provable:
-        return Ruling("mismatch", _exact_wholes(backing), sentence=f"{wrong} {_ALONE}: it is wrong")
+        return _condemned(wrong, backing, repeated=repeated)
     if wrong > right and not provable:
         why = "but neither has the same Blender on the same kind of machine"
         return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
     telling = [voice for voice in against if voice.found.exact and not (parts_differ and voice.part)]
-    if right > wrong and not (telling and any(voice.found.exact for voice in backing)):
-        return _cleared(against, backing, parts_doubted)
+    # What class a worker is of is its own word: two of a class that nobody else is of may have made it up.
+    among_friends = all(voice.found.exact for voice in backing) and not any(voice.found.exact for voice in against)
+    unsure = among_friends or (telling and any(voice.found.exact for voice in backing))
+    if right > wrong and not unsure:
+        return cleared
     if lonely and len(disputes) > (2 if repeated else 1):
         return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
     if more and len(disputes) < MOST_DISPUTES:
         return Ruling(None, ask_part=_part_to_ask(against, backing) if right > wrong else None)
     # Nobody else is there to ask: two of three have to do.
     if right > wrong:
-        return _cleared(against, backing, parts_doubted)
-    if wrong > right and repeated:
-        return Ruling("mismatch", _exact_wholes(backing), sentence=f"{wrong} {_ALONE}: it is wrong")
+        return cleared
     if wrong > right:
-        why = "but nothing in this job has been rendered alike by two owners yet, so the scene may not be repeatable"
-        return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
+        return _condemned(wrong, backing, repeated=repeated)
     if lonely and not repeated:
         return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
     return Ruling("inconclusive", again=True, sentence="the renders differ, and none can be held wrong")
+
+
+def _condemned(wrong: int, backing: Sequence[Voice], *, repeated: bool) -> Ruling:
+    """The subject is alone, and so wrong, unless it may be the scene that can't be rendered alike twice."""
+    if repeated:
+        return Ruling("mismatch", _exact_wholes(backing), sentence=f"{wrong} {_ALONE}: it is wrong")
+    why = "but nothing like it has been rendered alike by two owners in this job yet: it may be the scene's nature"
+    return Ruling("inconclusive", again=True, sentence=f"{wrong} {_ALONE}, {why}")
 
 
 _ALONE = "other owners' workers agree with each other and not with it"
@@ -161,10 +172,10 @@ def _part_to_ask(against: Sequence[Voice], backing: Sequence[Voice]) -> int | No
     return next((voice.check_id for voice in lone), None)
 
 
-def _cleared(against: Sequence[Voice], backing: Sequence[Voice], parts_doubted: bool) -> Ruling:
-    """The subject is right. Whoever had to make the same pixels and did not is at fault."""
+def _cleared(against: Sequence[Voice], backing: Sequence[Voice], *, repeated: bool, parts_doubted: bool) -> Ruling:
+    """The subject is right. Whoever had to make the same pixels and did not is at fault, if they can be made again."""
     same = {voice.part for voice in backing if voice.found.exact}
-    liars = tuple(voice.check_id for voice in against if voice.found.exact and voice.part in same)
+    liars = tuple(voice.check_id for voice in against if repeated and voice.found.exact and voice.part in same)
     parts = [voice for voice in against if voice.found.exact and voice.part is not None and voice.part not in same]
     differs = Differs.PARTS if parts and (parts_doubted or any(voice.dispute for voice in parts)) else None
     sentence = "other owners' workers confirm it"

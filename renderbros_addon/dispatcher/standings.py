@@ -15,7 +15,7 @@ from ..protocol.states import WorkerStatus
 from ..protocol.workers import Standing
 from . import checks, workers
 from .store import Tx
-from .tables import AnyRow
+from .tables import AnyRow, events
 from .tables import trust as trust_table
 from .tables import workers as workers_table
 from .trust import NEW, Happening, Trust, after, check_rate, credibility, is_all_doubtful, is_banned
@@ -78,6 +78,26 @@ def pardon(tx: Tx, worker_id: str) -> None:
     workers.readmit(tx, worker_id, "worker.pardoned")
     row = _locked(tx, worker_id)
     _write(tx, worker_id, after(_trust(row), Happening.PARDON, tx.now))
+
+
+def caught_in(conn: Connection, job_id: str) -> list[str]:
+    """Ids of the workers that were found at fault by results for a job, and not cleared since."""
+    rows = conn.execute(
+        select(events.c.event, events.c.worker_id)
+        .where(events.c.job_id == job_id, events.c.event.in_(("worker.caught", "worker.cleared")))
+        .order_by(events.c.id)
+    )
+    found: dict[str, bool] = {worker_id: event == "worker.caught" for event, worker_id in rows}
+    return [worker_id for worker_id, caught in found.items() if caught]
+
+
+def clear(tx: Tx, worker_id: str, job_id: str) -> None:
+    """The job, not the worker, was at fault. The fault is undone; what trust it had before is not known any more."""
+    row = _locked(tx, worker_id)
+    _write(tx, worker_id, after(_trust(row), Happening.CLEARED, tx.now), recall_after=None)
+    if workers.load(tx.conn, worker_id).status in workers.DISTRUSTED:
+        workers.readmit(tx, worker_id, "worker.readmitted")
+    tx.emit("worker.cleared", job_id=job_id, worker_id=worker_id)
 
 
 def due_for_recall(conn: Connection) -> list[tuple[str, int]]:

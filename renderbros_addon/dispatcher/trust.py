@@ -72,6 +72,8 @@ class Happening(StrEnum):
     FAULT = "fault"
     """A result was found wrong, and other owners confirmed it."""
     PARDON = "pardon"
+    CLEARED = "cleared"
+    """A fault turned out to be none."""
 
 
 class Draw(StrEnum):
@@ -93,6 +95,8 @@ def after(trust: Trust, happening: Happening, now: datetime) -> Trust:
     if happening is Happening.PARDON:
         # What it had earned before stays lost: it shows anew that it is worth it.
         return replace(trust, frames=0, passed=0, strikes=0, until=None)
+    if happening is Happening.CLEARED:
+        return replace(trust, faults=max(0, trust.faults - 1), strikes=max(0, trust.strikes - 1), until=None)
     faults = trust.faults + 1
     return replace(
         trust, frames=0, passed=0, faults=faults, strikes=trust.strikes + 1, until=now + quarantine(faults)

@@ -16,6 +16,9 @@ from .tables import tasks as tasks_table
 PATIENCE = timedelta(seconds=60)
 """How long a check waits for somebody who can make it: as long as a worker may be silent."""
 
+LONGEST, LONGEST_TURNS = timedelta(minutes=15), 10.0
+"""How long a check waits for anybody at all, though there are some who could make it."""
+
 RECENT = 20
 """Results that the mean time is taken from."""
 
@@ -55,7 +58,9 @@ def look_after(tx: Tx, task_id: str) -> None:
     ]
     fitting = [one for one in able if task.wanted_class in (None, one.render_class)]
     if fitting:
-        if task.wanted_worker is not None and not _is_its_turn(tx, task, fitting):
+        if task.subject_id is not None and not _is_within(tx, task, LONGEST, LONGEST_TURNS):
+            _give_up(tx, task, tx.now)
+        elif task.wanted_worker is not None and not _is_its_turn(tx, task, fitting):
             tasks.offer(tx, task_id, task.wanted_class, None)
             tx.emit("task.queued", job_id=job.id, task_id=task_id, frame=task.frame, because="whoever comes first")
     elif able:
@@ -70,16 +75,19 @@ def look_after(tx: Tx, task_id: str) -> None:
 
 def _is_its_turn(tx: Tx, task: AnyRow, able: Sequence[scheduler.Checker]) -> bool:
     """Is the worker that was drawn for a check still there, and has it had no time yet to come to it?"""
-    if all(one.worker_id != task.wanted_worker for one in able):
-        return False
+    return any(one.worker_id == task.wanted_worker for one in able) and _is_within(tx, task, TURN, TURNS)
+
+
+def _is_within(tx: Tx, task: AnyRow, least: timedelta, turns: float) -> bool:
+    """Is a check younger than ``least``, or than so many mean times of its job's tasks?"""
     check = checks.of_task(tx.conn, task.id)
     mean = tasks.mean_seconds(tx.conn, task.job_id, RECENT) or 0.0
-    return check is not None and tx.now - check.created_at < max(TURN, timedelta(seconds=TURNS * mean))
+    return check is not None and tx.now - check.created_at < max(least, timedelta(seconds=turns * mean))
 
 
 def _give_up(tx: Tx, task: AnyRow, now: datetime) -> None:
     check = checks.of_task(tx.conn, task.id)
     if check is not None and check.created_at + PATIENCE <= now:
-        why = "no other owner's worker was there to render it again"
+        why = "no other owner's worker rendered it again"
         checks.drop(tx, check, why)
         verification.end_task(tx, task, why)

@@ -7,7 +7,6 @@ no credit and no penalty. Formulas are in ``trust.py`` and ``rulings.py``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -22,6 +21,7 @@ from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
 from ..protocol.verdicts import Comparison
 from . import calibrating, checks, failures, jobs, leases, results, scheduler, standings, tasks, workers
 from .asking import whom
+from .blame import is_by_order, is_job_to_blame, may_block
 from .calibrating import is_exact
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
@@ -33,11 +33,8 @@ from .trust import Draw, Happening, credibility, draw
 PARTS = 2
 """Regions that are rendered again of a result that is spot-checked."""
 
-PART_SHARE = 1 / 25
-"""Of the result's pixels, in each of them: small parts cost more than their share, and large ones see less."""
-
-SMALLEST_PART = 64
-"""Pixels along each side of a region at least; a result not much larger than that is rendered again whole."""
+MOST_SENT_BACK = 3
+"""How often a task is rendered again by others although nobody could be held wrong, before what comes is taken."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +225,7 @@ class Desk:
             self._pass(tx, subject)
         elif ruling.subject == "mismatch":
             self._condemn(tx, subject, ruling.sentence)
-        elif ruling.again and not results.was_sent_back(tx.conn, subject.task_id):
+        elif ruling.again and results.times_sent_back(tx.conn, subject.task_id) < MOST_SENT_BACK:
             self._send_back(tx, subject, ruling.sentence)
         else:
             self._let_pass(tx, subject, ruling.sentence)
@@ -243,7 +240,12 @@ class Desk:
         able: Sequence[scheduler.Checker],
         reason: str,
     ) -> None:
-        asked, drawn = whom(self.random, subject.render_class, able, settles=True)
+        # Its own class first, since that tells for sure; if others differ from it still, whoever there is.
+        mine = checks.of_subject(tx.conn, subject.id)
+        first = not any(check.dispute for check in mine)
+        certain = all(check.exact for check in mine if check.verdict == "mismatch")
+        own = subject.render_class if first or certain else None
+        asked, drawn = whom(self.random, own, able, settles=True)
         checks.create(
             tx,
             subject,
@@ -278,7 +280,7 @@ class Desk:
         return settle(
             voices,
             between,
-            repeated=checks.has_matched(conn, job_id, after_its_like=checks.came_after_its_like(conn, subject)),
+            repeated=checks.has_matched(conn, job_id, in_other_order=is_by_order(conn, subject, theirs.values())),
             parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
             parts_differ=jobs.load(conn, job_id).differs == Differs.PARTS,
             gross=any(_is_gross(check) for check in heard if check.dispute),
@@ -290,7 +292,7 @@ class Desk:
         theirs = max(credibility(standings.load(tx.conn, check.checker_id).passed) for check in against)
         ours = credibility(standings.load(tx.conn, subject.worker_id).passed)
         sentence = f"{against[0].sentence}; there is no third owner's worker to settle it"
-        if theirs > ours and not results.was_sent_back(tx.conn, subject.task_id):
+        if theirs > ours and not results.times_sent_back(tx.conn, subject.task_id):
             self._send_back(tx, subject, sentence)
         else:
             self._let_pass(tx, subject, sentence)
@@ -311,10 +313,14 @@ class Desk:
         standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
         results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
         # However honest, there is no use in having it render what nobody else renders alike.
-        if results.number_sent_back(tx.conn, subject.job_id, subject.worker_id) >= failures.STRIKES:
+        often = results.number_sent_back(tx.conn, subject.job_id, subject.worker_id) >= failures.STRIKES
+        if often and may_block(tx, subject.job_id):
             failures.block(tx, subject.job_id, subject.worker_id, "others agree on other pixels again and again")
 
     def _condemn(self, tx: Tx, subject: AnyRow, why: str) -> None:
+        if is_job_to_blame(tx, subject):
+            self._send_back(tx, subject, f"{why}; but so are other owners' results in this job, and nobody is punished")
+            return
         results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
         self._punish(tx, subject.worker_id, subject.job_id, f"frame {subject.frame}: {why}")
 
@@ -340,16 +346,6 @@ def _is_gross(check: AnyRow) -> bool:
     """Did a check show something else than its subject, which no difference between classes explains?"""
     found = None if check.comparison is None else Comparison.model_validate_json(check.comparison)
     return found is not None and found.perceptual.whole >= found.tolerance.other_picture
-
-
-def part_size(whole: Region) -> tuple[int, int]:
-    """Width and height of the regions that are rendered again of a result of ``whole``'s size, in pixels."""
-    side = math.sqrt(PART_SHARE)
-
-    def part(length: int) -> int:
-        return min(length, max(SMALLEST_PART, round(length * side)))
-
-    return part(whole.width), part(whole.height)
 
 
 def end_open(tx: Tx, subject_id: int, why: str) -> None:

@@ -175,12 +175,14 @@ def show(policy: str, outcome: Outcome) -> None:
             f"{row.delivered:>11}{row.wrong_delivered:>7}{row.inconclusive:>8}{row.paid_for_wrong:>16.1f}"
             f"{row.paid_if_waiting:>12.1f}"
         )
-    steady = "none" if accounts.extra_steady is None else f"{100 * accounts.extra_steady:.1f} %"
+    steady = "none"
+    if accounts.extra_steady is not None and accounts.checks_steady is not None:
+        steady = f"{100 * accounts.extra_steady:.1f} % (checks alone {100 * accounts.checks_steady:.1f} %)"
     print(
         f"jobs {dict(accounts.jobs)}; honest punished {accounts.honest_punished}; wrong delivered "
         f"{accounts.wrong_delivered()}; extra render time {100 * accounts.extra:.1f} % in all, {steady} in steady "
         "state; "
-        f"verdicts {dict(accounts.verdicts)}",
+        f"verdicts {dict(accounts.verdicts)}; held not to be repeatable {dict(accounts.unrepeatable)}",
         flush=True,
     )
 
@@ -193,6 +195,7 @@ def as_json(accounts: Accounts) -> dict[str, Any]:
         "wrong_delivered": accounts.wrong_delivered(),
         "extra": accounts.extra,
         "extra_steady": accounts.extra_steady,
+        "checks_steady": accounts.checks_steady,
         "verdicts": accounts.verdicts,
     }
 

@@ -55,7 +55,11 @@ class Accounts:
     extra: float
     """Render time for checks, disputes and what was rendered again, over that of what was delivered."""
     extra_steady: float | None
-    """The same of results that came from workers checked as rarely as any are."""
+    """The same of results that came from workers checked as rarely as any are,"""
+    checks_steady: float | None
+    """and of that what the checks alone took."""
+    unrepeatable: Counter[tuple[str, str]]
+    """Names of jobs and what of them was held not to be repeatable."""
     checks: float
     """In frames' worth, like the next two."""
     rendered_again: float
@@ -83,6 +87,10 @@ def draw_up(farm: Farm) -> Accounts:
         events = conn.execute(select(events_table)).all()
         passed = {row.worker_id: row.last_passed for row in conn.execute(select(trust_table))}
         jobs = Counter(conn.execute(select(jobs_table.c.status)).scalars())
+        differing = conn.execute(
+            select(jobs_table.c.name, jobs_table.c.differs).where(jobs_table.c.differs.is_not(None))
+        )
+        unrepeatable = Counter((str(name), str(differs)) for name, differs in differing)
     rows: dict[str, Row] = defaultdict(Row)
     for actor in farm.actors:
         rows[actor.group].identities += len(actor.ids)
@@ -128,6 +136,8 @@ def draw_up(farm: Farm) -> Accounts:
         honest_punished=sum(farm.actor_of[worker_id].honest for worker_id in faults),
         extra=(made + again + farm.wasted) / delivered,
         extra_steady=(made_steady + again_steady) / delivered_steady if delivered_steady else None,
+        checks_steady=made_steady / delivered_steady if delivered_steady else None,
+        unrepeatable=unrepeatable,
         checks=made,
         rendered_again=again,
         delivered=delivered,

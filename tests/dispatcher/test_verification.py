@@ -197,3 +197,24 @@ def _try_lease(worker: Worker) -> Any:
 
 
 assert SIZE[0] > WIDTH, "parts are only drawn of what is larger than they are"
+
+
+class Remembering(Worker):
+    """Honest, but of a scene whose pixels depend on whether the frame before was rendered just before."""
+
+    before = -9
+
+    def deliver(self, lease: Lease) -> Any:
+        self.wrong = 0.3 if self.before == lease.task.frame - 1 else 0.0
+        self.before = lease.task.frame
+        return super().deliver(lease)
+
+
+def test_a_scene_that_remembers_convicts_nobody(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+        workers: list[Worker] = [Remembering(url, tmp_path, f"w{i}") for i in range(4)]
+        job_id = submit(client, job_spec(frames=tuple(range(1, 15))), tmp_path)
+        work(workers, job_id)
+        assert client.job(job_id).status is JobStatus.COMPLETED
+        assert [view.standing.faults for view in client.workers() if view.standing] == [0, 0, 0, 0]
+        assert "mismatch" in {check.verdict for check in client.job_checks(job_id)}

@@ -9,9 +9,11 @@ scene's JPEG as a whole only: crops of it have other blocks). *Looks* is level 3
 the submitter's previews, the frames before and after, and copies.
 
 *Together* is what becomes of a frame that is checked: if it looks suspicious, another owner of the cheater's class
-renders all of it anew, alike to the last bit; otherwise a quarter of the checks are of the whole frame and the others of crops.
-The scenes have no dither, for forged floats are developed apart, and it would be added to renders alone. With it, 4.3 and
-4.5 were seen to differ in most 8-bit pixels.
+renders all of it anew, and every bit has to be equal; otherwise a quarter of the checks are of the whole frame and the
+others of crops.
+
+The scenes have no dither, for forged floats are developed apart, and it would be added to renders alone. With it, 4.3
+and 4.5 were seen to differ in most 8-bit pixels.
 
 ``--quick`` takes two scenes, a few cheats and the same build alone.
 """

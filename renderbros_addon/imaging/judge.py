@@ -2,7 +2,8 @@
 
 The bounds rest on renders of four scenes (a product shot, an interior lit by a small lamp, fur in fog with motion
 blur, flat emission) at 192x144 pixels and 64 samples, cut to crops of 64x64: honest ones by Blender 4.5 against 4.5
-without AVX2, 4.3, 5.0 and 5.2, and one of each cheat. :file:`tests/bench/cheats.py` renders and judges them anew.
+without AVX2, 4.3, 5.0 and 5.2, and one of each cheat. :file:`tests/bench/cheats.py` renders and judges them anew. They
+were chosen on two frames of each scene.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ _NAME, _CELL = 22, 24
 LEVELS = ("whole", "crops", "looks", "together")
 
 LEGEND = """A cell of a cheat is ACCEPTED?INCONCLUSIVE/CHECKED, of honest frames PUNISHED?INCONCLUSIVE/CHECKED, then the
-upper end of the 95 % interval (Wilson) of the first, in percent. Checks of one frame with other crops are taken as
-independent of each other; they are of {frames} frames of each of {scenes} scenes."""
+upper end of the 95 % interval (Wilson) of the first, in percent. The interval takes checks for independent, which they
+are not: they are of {frames} frames of each of {scenes} scenes, and draw their crops from some hundred places of each.
+It says how well these frames are measured. How other scenes fare, the differences between these scenes tell better."""
 
 
 def by_level(findings: Findings, checker: str, cheats: Sequence[Cheat]) -> Iterator[str]:

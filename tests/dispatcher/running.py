@@ -72,11 +72,20 @@ class Worker:
     wrong = 0.0
     """Added to every value of what it renders."""
 
-    def __init__(self, url: str, folder: Path, name: str = "worker", *, retry_for: float = 5, **able: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        name: str = "worker",
+        *,
+        retry_for: float = 5,
+        owner: str | None = "all of them are of one owner",
+        **able: Any,
+    ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
         with DispatcherClient(url) as anyone:
-            self.enrolled = anyone.enrol(enrolment(name, **able))
+            self.enrolled = anyone.enrol(enrolment(name, owner, **able))
         self._hands: list[Lease] = []
         self._rendered: dict[str, tuple[Path, TaskResult]] = {}
         self._key = new_key()

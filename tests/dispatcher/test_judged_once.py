@@ -69,11 +69,12 @@ def test_a_result_is_paid_and_counted_once(bench: Bench) -> None:
 
 def test_a_worker_in_quarantine_has_no_say_in_a_check(bench: Bench) -> None:
     desk = Desk()
-    worker, checker, _ = (bench.worker(name) for name in ("worker", "checker", "third"))
+    worker, *others = (bench.worker(name) for name in ("worker", "other", "third"))
     bench.job()
     result_id = bench.submit(bench.lease(worker)[0])[1]
     take(bench, desk, result_id, (FULL,))
-    lease = bench.lease(checker)[0]
+    [lease] = [lease for other in others for lease in bench.lease(other)]
+    checker = bench.holder(lease)
     bench.change(lambda tx: workers.quarantine(tx, checker))
     theirs = bench.submit(lease)[1]
     said = Opinion("match", "told", exact=True)

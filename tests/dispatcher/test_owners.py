@@ -19,11 +19,18 @@ def database_url(tmp_path: object) -> str:
 
 
 def test_a_worker_keeps_its_owner(bench: Bench) -> None:
-    for name, owner, other in (("a", None, MINE), ("b", MINE, None), ("c", MINE, ANOTHER)):
+    for name, owner, other in (("b", MINE, None), ("c", MINE, ANOTHER)):
         first = bench.change(lambda tx, n=name, o=owner: workers.enrol(tx, enrolment(n, owner=o)))
         assert bench.change(lambda tx, n=name, o=owner: workers.enrol(tx, enrolment(n, owner=o))) == first
         with pytest.raises(Conflict, match="another owner"):
             bench.change(lambda tx, n=name, o=other: workers.enrol(tx, enrolment(n, owner=o)))
+
+
+def test_a_worker_of_its_own_may_join_an_owner_once(bench: Bench) -> None:
+    for owner in (None, MINE, MINE):
+        bench.change(lambda tx, o=owner: workers.enrol(tx, enrolment("a", owner=o)))
+    with pytest.raises(Conflict, match="another owner"):
+        bench.change(lambda tx: workers.enrol(tx, enrolment("a")))
 
 
 def test_what_is_recalled_goes_to_other_owners(bench: Bench) -> None:
@@ -49,4 +56,4 @@ def test_a_spoilt_file_is_no_verdict(bench: Bench) -> None:
     lease = bench.lease(workers_ids[0])[0]
     bench.reject(bench.submit(lease)[1])
     with bench.store.read() as conn:
-        assert not results.was_sent_back(conn, lease.task.id)
+        assert results.times_sent_back(conn, lease.task.id) == 0

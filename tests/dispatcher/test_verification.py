@@ -31,6 +31,11 @@ def spec(frames: int, **changes: Any) -> JobSpec:
     return job_spec(frames=tuple(range(1, frames + 1)), scene=scene, **changes)
 
 
+def stranger(url: str, folder: Path, name: str, **able: Any) -> Worker:
+    """A worker that is its own owner."""
+    return Worker(url, folder, name, owner=None, **able)
+
+
 def honest_digest(frame: int, folder: Path) -> str:
     task = Task(id="x", job_id="x", kind=TaskKind.RENDER, frame=frame, region=Region.full(*SIZE), linear=False)
     return render(task, folder, "PNG", SIZE)[1].output.pixel_digest
@@ -74,7 +79,7 @@ def left(folder: Path) -> int:
 def test_a_cheat_among_three_owners_is_caught_and_every_delivered_frame_is_right(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as url, DispatcherClient(url) as client:
-        workers = [Worker(url, tmp_path, name) for name in ("good", "better", "cheat")]
+        workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         job_id = submit(client, spec(14, local=True), tmp_path)
         work(workers, job_id)
@@ -100,7 +105,7 @@ def test_a_cheat_among_three_owners_is_caught_and_every_delivered_frame_is_right
 def test_tiles_and_finished_frames_are_checked_too(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as url, DispatcherClient(url) as client:
-        workers = [Worker(url, tmp_path, name) for name in ("good", "better", "cheat")]
+        workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         job_id = submit(client, spec(4, tiles=(2, 1)), tmp_path)
         work(workers, job_id)
@@ -123,7 +128,7 @@ def test_workers_of_one_owner_do_not_check_each_other(tmp_path: Path) -> None:
 
 def test_what_cannot_be_rendered_alike_is_not_checked(tmp_path: Path) -> None:
     with running(tmp_path / "data") as url, DispatcherClient(url) as client:
-        workers = [Worker(url, tmp_path, f"w{i}") for i in range(2)]
+        workers = [stranger(url, tmp_path, f"w{i}") for i in range(2)]
         workers[0].wrong = 0.02
         job_id = submit(client, job_spec(frames=(1, 2, 3), repeatable=False), tmp_path)
         work(workers, job_id)
@@ -134,8 +139,8 @@ def test_what_cannot_be_rendered_alike_is_not_checked(tmp_path: Path) -> None:
 def test_another_build_that_differs_honestly_is_not_punished(tmp_path: Path) -> None:
     """Two owners of one class agree, the third's build makes other pixels: nobody of its class can confirm a fault."""
     with running(tmp_path / "data") as url, DispatcherClient(url) as client:
-        workers = [Worker(url, tmp_path, name) for name in ("one", "other")]
-        workers.append(Worker(url, tmp_path, "elsewhere", instruction_set="SSE42"))
+        workers = [stranger(url, tmp_path, name) for name in ("one", "other")]
+        workers.append(stranger(url, tmp_path, "elsewhere", instruction_set="SSE42"))
         workers[2].wrong = 0.3
         job_id = submit(client, job_spec(frames=tuple(range(6))), tmp_path)
         work(workers, job_id)
@@ -147,7 +152,7 @@ def test_another_build_that_differs_honestly_is_not_punished(tmp_path: Path) -> 
 
 def test_a_cheat_gets_nothing_until_its_quarantine_ends(tmp_path: Path) -> None:
     with running(tmp_path / "data") as url, DispatcherClient(url) as client:
-        workers = [Worker(url, tmp_path, name) for name in ("good", "better", "cheat")]
+        workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         work(workers, submit(client, job_spec(frames=tuple(range(10))), tmp_path))
         cheat = next(view for view in client.workers() if view.name == "cheat")
@@ -178,7 +183,7 @@ class Sparing(Worker):
 
 def test_a_pass_that_is_left_out_is_missed(tmp_path: Path) -> None:
     with running(tmp_path / "data") as url, DispatcherClient(url) as client:
-        workers = [Sparing(url, tmp_path, name) for name in ("good", "better", "sparing")]
+        workers = [Sparing(url, tmp_path, name, owner=None) for name in ("good", "better", "sparing")]
         workers[2].spares = True
         scene = {"width": SIZE[0], "height": SIZE[1], "format": "OPEN_EXR_MULTILAYER"}
         job_id = submit(client, job_spec(frames=(1, 2, 3, 4), scene=scene), tmp_path)
@@ -212,7 +217,7 @@ class Remembering(Worker):
 
 def test_a_scene_that_remembers_convicts_nobody(tmp_path: Path) -> None:
     with running(tmp_path / "data") as url, DispatcherClient(url) as client:
-        workers: list[Worker] = [Remembering(url, tmp_path, f"w{i}") for i in range(4)]
+        workers: list[Worker] = [Remembering(url, tmp_path, f"w{i}", owner=None) for i in range(4)]
         job_id = submit(client, job_spec(frames=tuple(range(1, 15))), tmp_path)
         work(workers, job_id)
         assert client.job(job_id).status is JobStatus.COMPLETED

@@ -1,0 +1,13 @@
+"""Tests that run at the same time keep their temporary files apart: some look at what others leave there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Short, since sockets are made below it, whose paths have at most some 100 characters.
+    own = Path(tempfile.gettempdir()) / f"rb-{os.getppid()}-{worker}"
+    own.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(own)

@@ -117,7 +117,8 @@ def settle(
     telling = [voice for voice in against if voice.found.exact and not (parts_differ and voice.part)]
     if right > wrong and not (telling and any(voice.found.exact for voice in backing)):
         return _cleared(against, backing, parts_doubted)
-    if lonely and len(disputes) > (2 if repeated else 1):
+    # That ends all checks of the job, so a few cheats that meet must not bring it about.
+    if lonely and len(disputes) >= (MOST_DISPUTES if repeated else MOST_DISPUTES - 1):
         return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
     if more and len(disputes) < MOST_DISPUTES:
         return Ruling(None, ask_part=_part_to_ask(against, backing) if right > wrong else None)

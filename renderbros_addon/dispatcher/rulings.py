@@ -123,7 +123,8 @@ def settle(
     unsure = among_friends or (telling and any(voice.found.exact for voice in backing))
     if right > wrong and not unsure:
         return cleared
-    if lonely and len(disputes) > (2 if repeated else 1):
+    # That ends all checks of the job, so a few cheats that meet must not bring it about.
+    if lonely and len(disputes) >= (MOST_DISPUTES if repeated else MOST_DISPUTES - 1):
         return Ruling("inconclusive", differs=Differs.ALL, sentence=_UNREPEATABLE)
     if more and len(disputes) < MOST_DISPUTES:
         return Ruling(None, ask_part=_part_to_ask(against, backing) if right > wrong else None)

@@ -71,10 +71,12 @@ def test_where_nobody_else_is_there_two_of_three_do(
 
 def test_what_a_job_has_shown_is_learned() -> None:
     assert decide("r", "wrwr", part="a-a").differs is Differs.PARTS
-    assert decide("a", "bc", repeated=False, more=True).subject is None
-    assert decide("a", "bcd", repeated=False, more=True).differs is Differs.ALL
-    assert decide("a", "bcd", repeated=True, more=True).subject is None
-    assert decide("a", "bcde", repeated=True, more=True).differs is Differs.ALL
+    assert decide("a", "bcd", repeated=False, more=True).subject is None
+    assert decide("a", "bcde", repeated=False, more=True).differs is Differs.ALL
+    assert decide("a", "bcde", repeated=True, more=True).subject is None
+    assert decide("a", "bcdef", repeated=True, more=True).differs is Differs.ALL
+    assert decide("a", "bc", repeated=False).differs is Differs.ALL
+    assert decide("a", "bc", repeated=True).differs is None
 
 
 def test_other_classes_prove_nothing_against_anybody() -> None:

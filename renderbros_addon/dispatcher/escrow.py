@@ -15,8 +15,9 @@ class Escrow(Protocol):
     """
 
     def earn(self, tx: Tx, worker_id: str, result_id: int) -> None:
-        """A result was accepted: its credit goes into escrow, and what lies beyond the last
-        :data:`~.trust.PROBATION` results of this worker is paid out."""
+        """A result was accepted: its credit goes into escrow. Paid out is what lies beyond the last
+        :data:`~.trust.PROBATION` results of this worker and before the last one that passed a check (a turncoat is
+        found after some 20 results, by which time the first of them would be paid)."""
 
     def void(self, tx: Tx, worker_id: str) -> None:
         """A fault of this worker is confirmed: what it has in escrow is void."""

@@ -12,6 +12,9 @@ from .scheduler import Checker
 from .store import Tx
 from .tables import AnyRow
 
+PARTS = 2
+"""Regions that are rendered again of a result that is spot-checked."""
+
 PART_SHARE = 1 / 25
 """Of the result's pixels, in each of them: small parts cost more than their share, and large ones see less."""
 

@@ -18,7 +18,7 @@ from ..protocol.checks import CheckStatus
 from ..protocol.regions import Region
 from ..protocol.results import Output
 from . import checks, frames, recall, results, standings, tasks
-from .asking import part_size
+from .asking import PARTS, part_size
 from .blobs import BlobCorrupt, BlobStore
 from .checks import Opinion
 from .comparing import Comparer
@@ -26,7 +26,7 @@ from .store import Store
 from .suspicion import suspicion
 from .tables import AnyRow
 from .trust import Draw
-from .verification import PARTS, Desk, Plan
+from .verification import Desk, Plan
 
 log = logging.getLogger("renderbros.dispatcher")
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exists, select
 
+from ..protocol.checks import CheckStatus
+from ..protocol.states import TaskKind
 from . import checks, jobs, scheduler, standings, workers
 from .rulings import Differs
 from .store import Tx
 from .tables import AnyRow
+from .tables import checks as checks_table
+from .tables import frames as frames_table
+from .tables import results as results_table
+from .tables import workers as workers_table
+
+MOST_LOOKED_AT = 100
+"""Results that are looked at for one that was rendered in order."""
 
 SUSPECT_SHARE = 1 / 3
 """Of the owners that were checked in a job, those who are condemned in it from which on the scene is suspected."""
@@ -26,7 +35,7 @@ def is_job_to_blame(tx: Tx, subject: AnyRow) -> bool:
     caught = standings.caught_in(tx.conn, job.id)
     condemned = {workers.owner_of(workers.load(tx.conn, one)) for one in caught} | {owner}
     if job.differs != Differs.OWNERS:
-        if len(condemned) < 2 or len(condemned) < SUSPECT_SHARE * len(checks.owners_checked(tx.conn, job.id)):
+        if len(condemned) < 2 or len(condemned) < SUSPECT_SHARE * len(owners_checked(tx.conn, job.id)):
             return False
         jobs.note_difference(tx, job.id, Differs.OWNERS)
     for worker_id in caught:
@@ -42,10 +51,79 @@ def may_block(tx: Tx, job_id: str) -> bool:
     if jobs.load(tx.conn, job_id).differs == Differs.OWNERS:
         return False
     blocked = len(scheduler.blocked_pairs(tx.conn, [job_id])) + 1
-    return blocked < SUSPECT_SHARE * len(checks.owners_checked(tx.conn, job_id))
+    return blocked < SUSPECT_SHARE * len(owners_checked(tx.conn, job_id))
 
 
 def is_by_order(conn: Connection, subject: AnyRow, theirs: Iterable[AnyRow]) -> bool:
     """May a result differ from those of others because they had rendered other frames before?"""
-    ours = checks.came_after_its_like(conn, subject)
-    return any(checks.came_after_its_like(conn, one) != ours for one in theirs)
+    ours = came_after_its_like(conn, subject)
+    return any(came_after_its_like(conn, one) != ours for one in theirs)
+
+
+def has_matched(conn: Connection, job_id: str, *, in_other_order: bool) -> bool:
+    """Have two owners made equal pixels in this job?
+
+    ``in_other_order`` asks for those of a frame that one of them rendered right after the frame before it and the other
+    did not: what depends on the frames before, such as a simulation, never comes out alike there.
+    """
+    query = select(checks_table.c.subject_id, checks_table.c.result_id).where(
+        checks_table.c.job_id == job_id, checks.EQUAL
+    )
+    pairs = conn.execute(query.order_by(checks_table.c.id.desc()).limit(MOST_LOOKED_AT)).all()
+    if not in_other_order:
+        return bool(pairs)
+    ids = {one for pair in pairs for one in pair}
+    found = {row.id: row for row in conn.execute(select(results_table).where(results_table.c.id.in_(ids)))}
+    return any(
+        came_after_its_like(conn, found[subject]) != came_after_its_like(conn, found[theirs])
+        for subject, theirs in pairs
+    )
+
+
+def came_after_its_like(conn: Connection, result: AnyRow) -> bool:
+    """Did the worker of a result render, in the same job, the frame before it last?"""
+    before = conn.execute(
+        select(results_table.c.frame)
+        .where(
+            results_table.c.job_id == result.job_id,
+            results_table.c.worker_id == result.worker_id,
+            results_table.c.id < result.id,
+        )
+        .order_by(results_table.c.id.desc())
+        .limit(1)
+    ).scalar()
+    if before is None or before == result.frame:
+        return False
+    rows = conn.execute(
+        select(frames_table.c.frame, frames_table.c.ordinal).where(
+            frames_table.c.job_id == result.job_id, frames_table.c.frame.in_((before, result.frame))
+        )
+    )
+    ordinals = {row.frame: row.ordinal for row in rows}
+    return int(ordinals[result.frame]) - int(ordinals[before]) == 1
+
+
+def doubted_parts(conn: Connection, job_id: str, but: str) -> bool:
+    """Has a part that somebody other than worker ``but`` rendered been unlike a whole that others confirmed?"""
+    confirming = checks_table.alias()
+    query = select(checks_table.c.id).where(
+        checks_table.c.job_id == job_id,
+        checks_table.c.kind == TaskKind.CHECK,
+        checks_table.c.verdict == "mismatch",
+        checks_table.c.checker_id != but,
+        exists().where(
+            confirming.c.subject_id == checks_table.c.subject_id, confirming.c.dispute, confirming.c.verdict == "match"
+        ),
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def owners_checked(conn: Connection, job_id: str) -> set[str]:
+    """The owners whose results for a job others have rendered again."""
+    rows = conn.execute(
+        select(workers_table.c.owner, workers_table.c.id)
+        .join(checks_table, checks_table.c.worker_id == workers_table.c.id)
+        .where(checks_table.c.job_id == job_id, checks_table.c.status == CheckStatus.DECIDED)
+        .distinct()
+    )
+    return {owner or worker_id for owner, worker_id in rows}

@@ -16,22 +16,22 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or
 
 from ..protocol.checks import CheckStatus, CheckView
 from ..protocol.regions import Region
-from ..protocol.states import TaskKind, TaskStatus
+from ..protocol.states import TaskKind
 from ..protocol.verdicts import Comparison, Verdict
 from . import tasks
 from .errors import LostRace
 from .store import Tx
-from .tables import AnyRow, checks, frames, results
-from .tables import tasks as tasks_table
+from .tables import AnyRow, checks, results
 from .tables import workers as workers_table
 
 _S = CheckStatus
 
-MOST_LOOKED_AT = 100
-"""Results that are looked at for one that was rendered in order."""
-
 MAX_VIEWS = 500
 """Checks in one answer, the newest first."""
+
+
+EQUAL = (checks.c.status == _S.DECIDED) & (checks.c.verdict == "match") & checks.c.exact
+"""The condition that two owners have made the same pixels to the last bit."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,6 @@ def create(
     return int(check_id)
 
 
-def load(conn: Connection, check_id: int) -> AnyRow:
-    return conn.execute(select(checks).where(checks.c.id == check_id)).one()
-
-
 def of_task(conn: Connection, task_id: str) -> AnyRow | None:
     """The check that a task makes; None for a task that makes none."""
     return conn.execute(select(checks).where(checks.c.task_id == task_id)).first()
@@ -132,12 +128,7 @@ def _move(tx: Tx, check: AnyRow, new: CheckStatus, **values: Any) -> None:
         raise LostRace(f"check {check.id} is no longer open")
 
 
-def decide(
-    tx: Tx,
-    check: AnyRow,
-    result: AnyRow,
-    found: Opinion,
-) -> None:
+def decide(tx: Tx, check: AnyRow, result: AnyRow, found: Opinion) -> None:
     """The checker's ``result`` has been compared with the subject. The event has the intake look at the subject."""
     comparison, others = found.comparison, found.others
     _move(
@@ -151,32 +142,25 @@ def decide(
         comparison=None if comparison is None else comparison.model_dump_json(),
         others=None if others is None else json.dumps({str(key): value for key, value in others.items()}),
     )
-    tx.emit(
-        "check.decided",
-        job_id=check.job_id,
-        task_id=check.task_id,
-        worker_id=check.worker_id,
-        frame=check.frame,
-        check=check.id,
-        subject=check.subject_id,
-        checker=result.worker_id,
-        verdict=found.verdict,
-        found=found.sentence,
-    )
+    _tell(tx, "check.decided", check, checker=result.worker_id, verdict=found.verdict, found=found.sentence)
 
 
 def drop(tx: Tx, check: AnyRow, why: str) -> None:
     """Nobody makes this check. Its task, if it is still open, ends; whoever is at it is told to stop by the caller."""
     _move(tx, check, _S.DROPPED, sentence=why)
+    _tell(tx, "check.dropped", check, because=why)
+
+
+def _tell(tx: Tx, event: str, check: AnyRow, **detail: object) -> None:
     tx.emit(
-        "check.dropped",
+        event,
         job_id=check.job_id,
         task_id=check.task_id,
         worker_id=check.worker_id,
         frame=check.frame,
         check=check.id,
         subject=check.subject_id,
-        because=why,
+        **detail,
     )
 
 
@@ -197,62 +181,7 @@ def tidied(tx: Tx, check_id: int) -> None:
 
 def was_matched(conn: Connection, subject_id: int) -> bool:
     """Has another owner's render of a result, or of a part of it, had equal pixels?"""
-    query = select(checks.c.id).where(checks.c.subject_id == subject_id, _EQUAL)
-    return conn.execute(query.limit(1)).first() is not None
-
-
-def has_matched(conn: Connection, job_id: str, *, in_other_order: bool) -> bool:
-    """Have two owners made equal pixels in this job?
-
-    ``in_other_order`` asks for those of a frame that one of them rendered right after the frame before it and the other
-    did not: what depends on the frames before, such as a simulation, never comes out alike there.
-    """
-    query = select(checks.c.subject_id, checks.c.result_id).where(checks.c.job_id == job_id, _EQUAL)
-    pairs = conn.execute(query.order_by(checks.c.id.desc()).limit(MOST_LOOKED_AT)).all()
-    if not in_other_order:
-        return bool(pairs)
-    ids = {one for pair in pairs for one in pair}
-    found = {row.id: row for row in conn.execute(select(results).where(results.c.id.in_(ids)))}
-    return any(
-        came_after_its_like(conn, found[subject]) != came_after_its_like(conn, found[theirs])
-        for subject, theirs in pairs
-    )
-
-
-def came_after_its_like(conn: Connection, result: AnyRow) -> bool:
-    """Did the worker of a result render, in the same job, the frame before it last?"""
-    before = conn.execute(
-        select(results.c.frame)
-        .where(results.c.job_id == result.job_id, results.c.worker_id == result.worker_id, results.c.id < result.id)
-        .order_by(results.c.id.desc())
-        .limit(1)
-    ).scalar()
-    if before is None or before == result.frame:
-        return False
-    rows = conn.execute(
-        select(frames.c.frame, frames.c.ordinal).where(
-            frames.c.job_id == result.job_id, frames.c.frame.in_((before, result.frame))
-        )
-    )
-    ordinals = {frame: ordinal for frame, ordinal in rows}  # noqa: C416  (rows are no pairs to a type checker)
-    return int(ordinals[result.frame]) - int(ordinals[before]) == 1
-
-
-_EQUAL = (checks.c.status == _S.DECIDED) & (checks.c.verdict == "match") & checks.c.exact
-
-
-def doubted_parts(conn: Connection, job_id: str, but: str) -> bool:
-    """Has a part that somebody other than worker ``but`` rendered been unlike a whole that others confirmed?"""
-    confirming = checks.alias()
-    query = select(checks.c.id).where(
-        checks.c.job_id == job_id,
-        checks.c.kind == TaskKind.CHECK,
-        checks.c.verdict == "mismatch",
-        checks.c.checker_id != but,
-        exists().where(
-            confirming.c.subject_id == checks.c.subject_id, confirming.c.dispute, confirming.c.verdict == "match"
-        ),
-    )
+    query = select(checks.c.id).where(checks.c.subject_id == subject_id, EQUAL)
     return conn.execute(query.limit(1)).first() is not None
 
 
@@ -284,17 +213,6 @@ def unfinished(conn: Connection) -> list[int]:
     return sorted(found)
 
 
-def queued(conn: Connection) -> Sequence[AnyRow]:
-    """Tasks of open checks that nobody is at, oldest first."""
-    return conn.execute(
-        select(tasks_table)
-        .join(checks, checks.c.task_id == tasks_table.c.id)
-        .where(checks.c.status == _S.OPEN, tasks_table.c.status == TaskStatus.QUEUED)
-        .order_by(checks.c.id)
-        .limit(1000)
-    ).all()
-
-
 def needs_blob(sha256: str) -> ColumnElement[bool]:
     """Is a blob a result that waits for a verdict, or one that it is compared with?"""
     subject = results.alias()
@@ -309,17 +227,6 @@ def needs_blob(sha256: str) -> ColumnElement[bool]:
         ),
     )
     return exists(select(results.c.id).where(or_(waits, compared)))
-
-
-def owners_checked(conn: Connection, job_id: str) -> set[str]:
-    """The owners whose results for a job others have rendered again."""
-    rows = conn.execute(
-        select(workers_table.c.owner, workers_table.c.id)
-        .join(checks, checks.c.worker_id == workers_table.c.id)
-        .where(checks.c.job_id == job_id, checks.c.status == _S.DECIDED)
-        .distinct()
-    )
-    return {owner or worker_id for owner, worker_id in rows}
 
 
 def counts(conn: Connection, job_id: str) -> dict[str, int]:

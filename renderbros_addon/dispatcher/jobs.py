@@ -16,6 +16,7 @@ from ..protocol.jobs import JobSpec
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
 from . import frames, leases, tasks, tiling
 from .errors import Conflict, LostRace, NotFound
+from .rulings import Differs
 from .store import Tx, new_id
 from .tables import AnyRow, blocks, failures, job_blobs, jobs
 from .tables import frames as frames_table
@@ -228,10 +229,10 @@ def reopen(tx: Tx, job_id: str) -> None:
         _move(tx, job, _S.ACTIVE, "job.active", {})
 
 
-def note_difference(tx: Tx, job_id: str, differs: str) -> None:
+def note_difference(tx: Tx, job_id: str, differs: Differs) -> None:
     """Remember that not everything of a job can be rendered alike twice."""
     job = lock(tx, job_id)
-    if job.differs not in (differs, "owners", "all"):
+    if job.differs not in (differs, Differs.OWNERS, Differs.ALL):
         tx.conn.execute(update(jobs).where(jobs.c.id == job_id).values(differs=differs))
         tx.emit("job.unrepeatable", job_id=job_id, what=differs)
 

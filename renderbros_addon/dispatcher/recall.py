@@ -43,11 +43,11 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
     job = jobs.lock(tx, result.job_id)
     result = results.load(tx.conn, result_id)
     task = tasks.load(tx.conn, result.task_id)
+    barred = workers.party(workers.load(tx.conn, result.worker_id))
     if result.status == ResultStatus.CHECKING:
         why = "its worker has been found at fault"
         verification.end_open(tx, result_id, why)
-        worker = workers.load(tx.conn, result.worker_id)
-        results.send_back(tx, result_id, why, [workers.owner_of(worker), worker.id])
+        results.send_back(tx, result_id, why, barred)
         return [result.sha256, *(extra.sha256 for extra in results.files_of(tx.conn, result_id))]
     if result.status != ResultStatus.ACCEPTED or task.result_id != result.id:
         return []
@@ -57,14 +57,13 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
     again = [task]
     if task.kind == TaskKind.FINISH or (frame.state in frames.FINISHED and tasks.is_tiled(jobs.parse_spec(job.spec))):
         # The tiles are gone, also those that others rendered.
-        again = list(_render_tasks(tx.conn, job.id, task.frame))
+        again = list(_tasks(tx.conn, job.id, task.frame, TaskKind.RENDER))
     spare = [result.sha256, *([frame.output_sha256] if frame.output_sha256 else [])]
     spare += [extra.sha256 for extra in results.files_of(tx.conn, result_id)]
-    owner = workers.owner_of(workers.load(tx.conn, result.worker_id))
     for one in again:
         spare += _take_back(tx, one, queue=not ended)
-        tasks.bar(tx, one.id, [owner])  # or its other workers would get what this one did wrong
-    for finish in _finish_tasks(tx.conn, job.id, task.frame):
+        tasks.bar(tx, one.id, barred)  # or its other workers would get what this one did wrong
+    for finish in _tasks(tx.conn, job.id, task.frame, TaskKind.FINISH):
         if finish.status == TaskStatus.ACCEPTED:
             spare += _take_back(tx, finish, queue=False)
         else:
@@ -83,14 +82,6 @@ def _take_back(tx: Tx, task: AnyRow, *, queue: bool) -> list[str]:
     results.recall(tx, result)
     tasks.recall(tx, task, queue=queue)
     return [result.sha256]
-
-
-def _render_tasks(conn: Connection, job_id: str, frame: int) -> Sequence[AnyRow]:
-    return _tasks(conn, job_id, frame, TaskKind.RENDER)
-
-
-def _finish_tasks(conn: Connection, job_id: str, frame: int) -> Sequence[AnyRow]:
-    return _tasks(conn, job_id, frame, TaskKind.FINISH)
 
 
 def _tasks(conn: Connection, job_id: str, frame: int, kind: TaskKind) -> Sequence[AnyRow]:

@@ -78,7 +78,7 @@ class Ruling:
     sentence: str = ""
 
 
-Between = Mapping[tuple[int, int], Finding]
+Between = Mapping[tuple[int, int], Verdict]
 """How the renders of two checks compare, by their ids, the earlier first; those compared that differ from the subject,
 as far as they show the same."""
 
@@ -155,8 +155,7 @@ def _camp(against: Sequence[Voice], between: Between) -> Sequence[Voice]:
 
     def alike(one: Voice, other: Voice) -> bool:
         first, second = sorted((one.check_id, other.check_id))
-        found = between.get((first, second))
-        return one is other or (found is not None and found.verdict == "match")
+        return one is other or between.get((first, second)) == "match"
 
     camps = [[other for other in against if alike(one, other)] for one in against]
     return max(camps, key=lambda camp: len({voice.owner for voice in camp}), default=[])

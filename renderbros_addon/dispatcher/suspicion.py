@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, func, select
 
 from ..imaging.expected import out_of_line, unexpected
@@ -23,11 +25,13 @@ def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) ->
     spec = jobs.parse_spec(jobs.load(conn, task.job_id).spec)
     if task.kind in tasks.CHECKS or task.linear:
         return None
-    for kind, found in (
-        (PREVIEW, _unlike_preview(spec, task, output)),
-        (NEIGHBOURS, _unlike_neighbours(conn, spec, task, output)),
-        (TWIN, _seen_before(conn, result, output)),
-    ):
+    looks: tuple[tuple[str, Callable[[], str | None]], ...] = (
+        (PREVIEW, lambda: _unlike_preview(spec, task, output)),
+        (NEIGHBOURS, lambda: _unlike_neighbours(conn, spec, task, output)),
+        (TWIN, lambda: _seen_before(conn, result, output)),
+    )
+    for kind, look in looks:
+        found = look()
         if found is not None and _believed(conn, task.job_id, kind):
             return f"{kind}: {found}"
     return None
@@ -44,8 +48,7 @@ def _unlike_neighbours(conn: Connection, spec: JobSpec, task: AnyRow, output: Ou
     at = spec.frames.index(task.frame)
     if output.grid is None or not 0 < at < len(spec.frames) - 1:
         return None
-    grids = [_grid(conn, task.job_id, spec.frames[i]) for i in (at - 1, at + 1)]
-    before, after = grids
+    before, after = (_grid(conn, task.job_id, spec.frames[i]) for i in (at - 1, at + 1))
     return None if before is None or after is None else out_of_line(before, output.grid, after)
 
 

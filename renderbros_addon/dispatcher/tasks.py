@@ -200,11 +200,8 @@ def as_task(row: AnyRow, spec: JobSpec) -> Task:
 
 def extras(row: AnyRow, spec: JobSpec) -> tuple[str, ...]:
     """Names of the files beside its picture that a task may come to: a tile, or a part of a frame, has none."""
-    return (
-        ()
-        if row.linear or row.kind == TaskKind.CHECK
-        else tuple(frame_file_name(name, row.frame) for name in spec.extras)
-    )
+    has_some = not row.linear and row.kind != TaskKind.CHECK
+    return tuple(frame_file_name(name, row.frame) for name in spec.extras) if has_some else ()
 
 
 def move(

@@ -21,17 +21,13 @@ from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
 from ..protocol.verdicts import Comparison
 from . import calibrating, checks, failures, jobs, leases, results, scheduler, standings, tasks, workers
 from .asking import whom
-from .blame import is_by_order, is_job_to_blame, may_block
-from .calibrating import is_exact
+from .blame import doubted_parts, has_matched, is_by_order, is_job_to_blame, may_block
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
 from .rulings import Differs, Finding, Ruling, Voice, settle
 from .store import Tx
 from .tables import AnyRow
 from .trust import Draw, Happening, credibility, draw
-
-PARTS = 2
-"""Regions that are rendered again of a result that is spot-checked."""
 
 MOST_SENT_BACK = 3
 """How often a task is rendered again by others although nobody could be held wrong, before what comes is taken."""
@@ -61,12 +57,11 @@ class Desk:
         task = tasks.load(conn, result.task_id)
         if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
             return None
-        worker = workers.load(conn, result.worker_id)
-        if not scheduler.checkers(conn, job.id, _party(worker)):
-            return None
-        known = standings.load(conn, worker.id)
+        known = standings.load(conn, result.worker_id)
         drawn = Draw.WHOLE if suspicion else draw(known, self.random)
         if drawn is Draw.NOTHING:
+            return None
+        if not scheduler.checkers(conn, job.id, workers.party(workers.load(conn, result.worker_id))):
             return None
         local = task.linear or (spec.local and job.differs != Differs.PARTS)
         if drawn is Draw.PART and not (task.kind == TaskKind.RENDER and local):
@@ -94,12 +89,12 @@ class Desk:
             # Another thread or dispatcher looked at it too and was faster. What it holds is not accepted by this one.
             return ResultStatus(result.status)
         worker = workers.load(tx.conn, result.worker_id)
-        party = _party(worker)
+        party = workers.party(worker)
         if worker.status in workers.DISTRUSTED:
             results.send_back(tx, result_id, f"its worker is {worker.status}", party)
             return ResultStatus(results.load(tx.conn, result_id).status)
         if suspicion is not None:
-            _tell(tx, "result.suspicion", result, suspicion)
+            _tell(tx, "result.suspicion", result, because=suspicion)
         able = scheduler.checkers(tx.conn, job.id, party) if regions else []
         if not able:
             return self._accept(tx, result_id, output, extras)
@@ -135,7 +130,7 @@ class Desk:
             return ResultStatus(result.status)
         worker = workers.load(tx.conn, result.worker_id)
         if worker.status in workers.DISTRUSTED:
-            results.send_back(tx, result_id, f"its worker is {worker.status}", [workers.owner_of(worker)])
+            results.send_back(tx, result_id, f"its worker is {worker.status}", workers.party(worker))
             return ResultStatus(results.load(tx.conn, result_id).status)
         status = self._accept(tx, result_id, output, extras)
         check = checks.of_task(tx.conn, result.task_id)
@@ -184,7 +179,7 @@ class Desk:
     ) -> None:
         disputes = [check for check in mine if check.dispute]
         parties = [subject.worker_id, *(check.checker_id for check in mine if check.checker_id)]
-        barred = {name for party in parties for name in _party(workers.load(tx.conn, party))}
+        barred = {name for party in parties for name in workers.party(workers.load(tx.conn, party))}
         # One that was dropped shows that nobody is there to ask.
         dropped = any(check.status != CheckStatus.DECIDED for check in disputes)
         able = [] if dropped else scheduler.checkers(tx.conn, subject.job_id, barred)
@@ -211,16 +206,7 @@ class Desk:
                 self._punish(tx, check.checker_id, check.job_id, why)
             elif ruling.subject == "match" and check.verdict == "mismatch":
                 calibrating.learn(tx, subject, check, heard)
-        tx.emit(
-            "check.settled",
-            job_id=subject.job_id,
-            task_id=subject.task_id,
-            worker_id=subject.worker_id,
-            frame=subject.frame,
-            subject=subject.id,
-            verdict=ruling.subject,
-            found=ruling.sentence,
-        )
+        _tell(tx, "check.settled", subject, verdict=ruling.subject, found=ruling.sentence)
         if ruling.subject == "match":
             self._pass(tx, subject)
         elif ruling.subject == "mismatch":
@@ -272,16 +258,16 @@ class Desk:
             for check in heard
         ]
         between = {
-            (earlier, check.id): Finding(verdict, is_exact(theirs[earlier], theirs[check.id]))
+            (earlier, check.id): verdict
             for check in heard
             for earlier, verdict in checks.others_of(check).items()
-            if earlier in theirs
+            if earlier in theirs  # what agrees with the subject is not heard
         }
         return settle(
             voices,
             between,
-            repeated=checks.has_matched(conn, job_id, in_other_order=is_by_order(conn, subject, theirs.values())),
-            parts_doubted=any(checks.doubted_parts(conn, job_id, check.checker_id) for check in heard),
+            repeated=has_matched(conn, job_id, in_other_order=is_by_order(conn, subject, theirs.values())),
+            parts_doubted=any(doubted_parts(conn, job_id, check.checker_id) for check in heard),
             parts_differ=jobs.load(conn, job_id).differs == Differs.PARTS,
             gross=any(_is_gross(check) for check in heard if check.dispute),
             more=more,
@@ -303,15 +289,15 @@ class Desk:
 
     def _let_pass(self, tx: Tx, subject: AnyRow, why: str) -> None:
         """Accept what could not be judged, without credit or penalty."""
-        _tell(tx, "check.inconclusive", subject, why)
+        _tell(tx, "check.inconclusive", subject, because=why)
         standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
         self._accept(tx, subject.id)
 
     def _send_back(self, tx: Tx, subject: AnyRow, why: str) -> None:
         """Have others render what could not be judged, without penalty."""
-        _tell(tx, "check.inconclusive", subject, why)
+        _tell(tx, "check.inconclusive", subject, because=why)
         standings.note(tx, subject.worker_id, Happening.INCONCLUSIVE, subject.id)
-        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
+        results.send_back(tx, subject.id, why, workers.party(workers.load(tx.conn, subject.worker_id)))
         # However honest, there is no use in having it render what nobody else renders alike.
         often = results.number_sent_back(tx.conn, subject.job_id, subject.worker_id) >= failures.STRIKES
         if often and may_block(tx, subject.job_id):
@@ -321,7 +307,7 @@ class Desk:
         if is_job_to_blame(tx, subject):
             self._send_back(tx, subject, f"{why}; but so are other owners' results in this job, and nobody is punished")
             return
-        results.send_back(tx, subject.id, why, _party(workers.load(tx.conn, subject.worker_id)))
+        results.send_back(tx, subject.id, why, workers.party(workers.load(tx.conn, subject.worker_id)))
         self._punish(tx, subject.worker_id, subject.job_id, f"frame {subject.frame}: {why}")
 
     def _punish(self, tx: Tx, worker_id: str, job_id: str, why: str) -> None:
@@ -335,11 +321,6 @@ class Desk:
     def revoke_credit(self, tx: Tx, result: AnyRow) -> None:
         """A result is recalled because of its worker."""
         self._escrow.revoke(tx, result.worker_id, result.id)
-
-
-def _party(worker: AnyRow) -> list[str]:
-    """Who must not check what a worker sent: its owner's workers, and itself, should it change its owner."""
-    return sorted({workers.owner_of(worker), str(worker.id)})
 
 
 def _is_gross(check: AnyRow) -> bool:
@@ -376,7 +357,7 @@ def _drop_ended(tx: Tx, subject_id: int) -> None:
                 checks.drop(tx, check, "nobody could render it")
 
 
-def _tell(tx: Tx, event: str, subject: AnyRow, why: str) -> None:
+def _tell(tx: Tx, event: str, subject: AnyRow, **detail: object) -> None:
     tx.emit(
         event,
         job_id=subject.job_id,
@@ -384,5 +365,5 @@ def _tell(tx: Tx, event: str, subject: AnyRow, why: str) -> None:
         worker_id=subject.worker_id,
         frame=subject.frame,
         subject=subject.id,
-        because=why,
+        **detail,
     )

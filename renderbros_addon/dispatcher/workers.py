@@ -124,6 +124,11 @@ def owner_of(worker: AnyRow) -> str:
     return str(worker.owner or worker.id)
 
 
+def party(worker: AnyRow) -> list[str]:
+    """Who must not check what a worker sent: its owner's workers, and itself, should it join another owner."""
+    return sorted({owner_of(worker), str(worker.id)})
+
+
 @lru_cache(maxsize=4096)
 def capabilities(text: str) -> Capabilities:
     """Capabilities as kept in a worker's row; the scheduler looks at every worker's for every lease."""

@@ -40,8 +40,7 @@ from footage import AGAIN, CHEATER, NO_AVX2, Footage, Maker
 from judging import Checker, Session
 from tables import LEGEND, against_targets, by_level, rows
 
-from renderbros_addon.dispatcher.asking import part_size
-from renderbros_addon.dispatcher.verification import PARTS
+from renderbros_addon.dispatcher.asking import PARTS, part_size
 from renderbros_addon.protocol.regions import Region
 
 QUICK_SCENES = ("interior", "titles")

@@ -20,9 +20,8 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from renderbros_addon.cli import inspection
-from renderbros_addon.dispatcher.asking import part_size
+from renderbros_addon.dispatcher.asking import PARTS, part_size
 from renderbros_addon.dispatcher.trust import FLOOR, REPLICA_SHARE
-from renderbros_addon.dispatcher.verification import PARTS
 from renderbros_addon.imaging.attention import draw_regions
 from renderbros_addon.protocol.jobs import JobFile, RenderSettings, SceneSpec
 from renderbros_addon.protocol.regions import Region

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import combinations
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
-from renderbros_addon.dispatcher.rulings import Differs, Finding, Ruling, Voice, settle
+from renderbros_addon.dispatcher.rulings import Between, Differs, Finding, Ruling, Voice, settle
 from renderbros_addon.protocol.verdicts import Verdict
 
 MATCH, MISMATCH, UNSURE = (Finding(verdict, exact=True) for verdict in ("match", "mismatch", "inconclusive"))
@@ -26,8 +27,8 @@ def decide(subject: str, pixels: str, *, part: str = "", repeated: bool = True, 
         for i, made in enumerate(pixels)
     ]
     against = [voice.check_id for voice in voices if voice.found.differs]
-    between = {
-        (a, b): MATCH if pixels[a] == pixels[b] else MISMATCH
+    between: Between = {
+        (a, b): "match" if pixels[a] == pixels[b] else "mismatch"
         for a, b in combinations(against, 2)
         if parts[b] in (None, parts[a])
     }
@@ -81,7 +82,7 @@ def test_what_a_job_has_shown_is_learned() -> None:
 
 def test_other_classes_prove_nothing_against_anybody() -> None:
     voices = [Voice(i, f"owner {i}", FAR, dispute=i > 0) for i in range(4)]
-    between = dict.fromkeys(combinations(range(4), 2), MATCH)
+    between: Between = dict.fromkeys(combinations(range(4), 2), "match")
     for number in (2, 3, 4):
         ruling = settle(voices[:number], between, repeated=True, more=True)
         assert (ruling.subject, ruling.again, ruling.at_fault) == ("inconclusive", True, ())
@@ -102,3 +103,57 @@ def test_two_liars_among_honest_owners_never_get_one_punished() -> None:
             heard += 1
         assert ruling.subject != ("mismatch" if subject == "r" else "match"), owners
         assert all(owners[1 + at] != "r" for at in ruling.at_fault), owners
+
+
+ALIKE: Between = dict.fromkeys(combinations((1, 2, 3), 2), "match")
+"""The renders of the first three checks, where they differ from the subject, agree with each other."""
+
+
+def ruled(
+    *found: Finding, between: Between = MappingProxyType({}), part: bool = False, more: bool = False, **facts: bool
+) -> Ruling:
+    """The ruling about a subject that a first check, perhaps of a part, and then disputes in turn found to be so."""
+    voices = [
+        Voice(number, f"owner {number}", one, dispute=number > 1, part="1,2,3,4" if part and number == 1 else None)
+        for number, one in enumerate(found, 1)
+    ]
+    return settle(voices, between, more=more, **({"repeated": True} | facts))
+
+
+def test_while_there_are_owners_to_ask_three_must_agree() -> None:
+    assert ruled(MISMATCH, MISMATCH, between=ALIKE, more=True).subject is None
+    assert ruled(MISMATCH, MISMATCH, MISMATCH, between=ALIKE, more=True).subject == "mismatch"
+    assert ruled(MISMATCH, MATCH, more=True).subject is None
+    cleared = ruled(MISMATCH, MATCH, MATCH, more=True)
+    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
+
+
+def test_of_three_owners_two_have_to_do() -> None:
+    assert ruled(MISMATCH, MISMATCH, between=ALIKE).subject == "mismatch"
+    cleared = ruled(MISMATCH, MATCH)
+    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
+
+
+def test_nobody_is_convicted_where_nothing_has_been_rendered_alike_yet() -> None:
+    ruling = ruled(MISMATCH, MISMATCH, between=ALIKE, repeated=False)
+    assert (ruling.subject, ruling.at_fault, ruling.again) == ("inconclusive", (), True)
+
+
+def test_nobody_is_convicted_by_other_builds_alone() -> None:
+    alone = ruled(FAR, FAR, FAR, between=ALIKE)
+    assert (alone.subject, alone.again) == ("inconclusive", True)
+    confirmed = ruled(FAR, MATCH)
+    assert (confirmed.subject, confirmed.at_fault) == ("match", ())
+    assert ruled(FAR, FAR, FAR, between=ALIKE, gross=True).subject == "mismatch"
+    assert ruled(FAR, MISMATCH, between=ALIKE).subject == "mismatch", "the second has its build, and sides with them"
+
+
+def test_renders_of_one_class_that_all_differ_tell_about_the_scene() -> None:
+    ruling = ruled(MISMATCH, MISMATCH, repeated=False)
+    assert (ruling.subject, ruling.differs, ruling.again) == ("inconclusive", Differs.ALL, False)
+
+
+def test_a_part_that_differs_from_a_confirmed_whole_convicts_nobody() -> None:
+    once = ruled(MISMATCH, MATCH, MATCH, part=True)
+    assert (once.subject, once.at_fault, once.differs) == ("match", (), None)
+    assert ruled(MISMATCH, MATCH, MATCH, part=True, parts_doubted=True).differs is Differs.PARTS

@@ -1,15 +1,13 @@
-"""Trust and rulings: pure functions, held against what their sources and the design say."""
+"""Trust: pure functions, held against what their sources and the design say."""
 
 from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
 from random import Random
-from types import MappingProxyType
 
 import pytest
 
-from renderbros_addon.dispatcher.rulings import Between, Differs, Finding, Ruling, Voice, settle
 from renderbros_addon.dispatcher.trust import (
     FLOOR,
     NEW,
@@ -88,59 +86,3 @@ def test_draws_follow_the_rate_and_a_quarter_is_of_the_whole() -> None:
     steady = history(*[H.ACCEPTED, H.PASSED] * 300)
     seldom = [draw(steady, random) is not Draw.NOTHING for _ in range(20_000)]
     assert sum(seldom) / 20_000 == pytest.approx(FLOOR, abs=0.006)
-
-
-MATCH, MISMATCH = Finding("match", exact=True), Finding("mismatch", exact=True)
-UNLIKE = Finding("mismatch", exact=False)
-ALIKE = {(1, 2): MATCH, (1, 3): MATCH, (2, 3): MATCH}
-"""The renders of the first three checks, where they differ from the subject, agree with each other."""
-
-
-def ruled(
-    *found: Finding, between: Between = MappingProxyType({}), part: bool = False, more: bool = False, **facts: bool
-) -> Ruling:
-    """The ruling about a subject that a first check, perhaps of a part, and then disputes in turn found to be so."""
-    voices = [
-        Voice(number, f"owner {number}", one, dispute=number > 1, part="1,2,3,4" if part and number == 1 else None)
-        for number, one in enumerate(found, 1)
-    ]
-    return settle(voices, between, more=more, **({"repeated": True} | facts))
-
-
-def test_while_there_are_owners_to_ask_three_must_agree() -> None:
-    assert ruled(MISMATCH, MISMATCH, between=ALIKE, more=True).subject is None
-    assert ruled(MISMATCH, MISMATCH, MISMATCH, between=ALIKE, more=True).subject == "mismatch"
-    assert ruled(MISMATCH, MATCH, more=True).subject is None
-    cleared = ruled(MISMATCH, MATCH, MATCH, more=True)
-    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
-
-
-def test_of_three_owners_two_have_to_do() -> None:
-    assert ruled(MISMATCH, MISMATCH, between=ALIKE).subject == "mismatch"
-    cleared = ruled(MISMATCH, MATCH)
-    assert (cleared.subject, cleared.at_fault) == ("match", (1,))
-
-
-def test_nobody_is_convicted_where_nothing_has_been_rendered_alike_yet() -> None:
-    ruling = ruled(MISMATCH, MISMATCH, between=ALIKE, repeated=False)
-    assert (ruling.subject, ruling.at_fault, ruling.again) == ("inconclusive", (), True)
-
-
-def test_nobody_is_convicted_by_other_builds_alone() -> None:
-    alone = ruled(UNLIKE, UNLIKE, UNLIKE, between=ALIKE)
-    assert (alone.subject, alone.again) == ("inconclusive", True)
-    confirmed = ruled(UNLIKE, MATCH)
-    assert (confirmed.subject, confirmed.at_fault) == ("match", ())
-    assert ruled(UNLIKE, UNLIKE, UNLIKE, between=ALIKE, gross=True).subject == "mismatch"
-    assert ruled(UNLIKE, MISMATCH, between=ALIKE).subject == "mismatch", "the second has its build, and sides with them"
-
-
-def test_renders_of_one_class_that_all_differ_tell_about_the_scene() -> None:
-    ruling = ruled(MISMATCH, MISMATCH, repeated=False)
-    assert (ruling.subject, ruling.differs, ruling.again) == ("inconclusive", Differs.ALL, False)
-
-
-def test_a_part_that_differs_from_a_confirmed_whole_convicts_nobody() -> None:
-    once = ruled(MISMATCH, MATCH, MATCH, part=True)
-    assert (once.subject, once.at_fault, once.differs) == ("match", (), None)
-    assert ruled(MISMATCH, MATCH, MATCH, part=True, parts_doubted=True).differs is Differs.PARTS

@@ -53,14 +53,18 @@ def ban(out: Output, /, which: Which, dispatcher: options.Dispatcher = None, ca:
     """Give a worker nothing any more; what it has in hand goes to others."""
     with connect(dispatcher, ca) as client:
         one = client.ban_worker(_find(client, which).id)
-    out.result({"worker": one.model_dump(mode="json"), "status": one.status.value}, f"{one.name} is {one.status.value}")
-    return 0
+    return _told(out, one)
 
 
 def pardon(out: Output, /, which: Which, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
     """End a worker's ban or quarantine; it begins with a probation."""
     with connect(dispatcher, ca) as client:
         one = client.pardon_worker(_find(client, which).id)
+    return _told(out, one)
+
+
+def _told(out: Output, one: WorkerView) -> int:
+    """What a worker is now."""
     out.result({"worker": one.model_dump(mode="json"), "status": one.status.value}, f"{one.name} is {one.status.value}")
     return 0
 

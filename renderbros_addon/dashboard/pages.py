@@ -167,7 +167,7 @@ class _JobPage:
             with self._dispatcher.store.read() as conn:
                 job = views.job_view(conn, self._job_id, self._dispatcher.board, self._dispatcher.store.clock())
                 frames = views.frame_views(conn, self._job_id)
-                found = checks.views(conn, job_id=self._job_id)
+                found = checks.views(conn, job_id=self._job_id, most=MAX_CHECKS)
                 return job, frames, found, views.job_log(conn, self._job_id, self._after)
         except RequestRefused:
             return None
@@ -196,7 +196,7 @@ class _JobPage:
             self._checks.clear()
             with self._checks:
                 ui.label("Checks").classes("text-h6")
-                for check in checked[:MAX_CHECKS]:
+                for check in checked:
                     _check_row(check)
 
     def _draw_pictures(self, frames: tuple[FrameView, ...]) -> None:

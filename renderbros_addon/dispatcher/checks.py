@@ -239,15 +239,17 @@ def counts(conn: Connection, job_id: str) -> dict[str, int]:
     return {(verdict if status == _S.DECIDED else "open"): number for status, verdict, number in rows}
 
 
-def views(conn: Connection, *, job_id: str | None = None, worker_id: str | None = None) -> tuple[CheckView, ...]:
-    """The latest checks of a job, or of a worker's results, the newest first."""
+def views(
+    conn: Connection, *, job_id: str | None = None, worker_id: str | None = None, most: int = MAX_VIEWS
+) -> tuple[CheckView, ...]:
+    """The latest checks of a job, or of a worker's results, the newest first, at most ``most``."""
     checker = workers_table.alias()
     query = (
         select(checks, workers_table.c.name.label("worker_name"), checker.c.name.label("checker_name"))
         .join(workers_table, workers_table.c.id == checks.c.worker_id)
         .outerjoin(checker, checker.c.id == checks.c.checker_id)
         .order_by(checks.c.id.desc())
-        .limit(MAX_VIEWS)
+        .limit(most)
     )
     if job_id is not None:
         query = query.where(checks.c.job_id == job_id)

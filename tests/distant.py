@@ -67,9 +67,7 @@ class DistantLink:
             self._pass_on("up", reader, there[1], opened), self._pass_on("down", there[0], writer, opened)
         )
 
-    async def _pass_on(
-        self, way: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter, opened: float
-    ) -> None:
+    async def _pass_on(self, way: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter, opened: float) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivering = asyncio.create_task(self._deliver(under_way, sink))
         with contextlib.suppress(OSError):

@@ -92,9 +92,7 @@ class Farm:
         self.url = json.loads(line)["url"]
         self.port = int(self.url.rsplit(":", 1)[1])
 
-    def start_worker(
-        self, name: str, *options: str | Path, owner: str | None = None, url: str | None = None
-    ) -> None:
+    def start_worker(self, name: str, *options: str | Path, owner: str | None = None, url: str | None = None) -> None:
         """Start one with a data folder of its own; without an ``owner``'s secret it is its own owner.
 
         ``url``: where it finds the dispatcher, if by a detour.

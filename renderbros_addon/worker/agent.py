@@ -236,11 +236,11 @@ class _Session:
         while not self._ended.is_set():
             if stop.wait(0.1):
                 self._ended.set()
-        self._supervisor.kill()
+        self._supervisor.kill_all()
         self._board.wake()
 
     def _leave(self, checker: ImageChecker) -> None:
-        self._supervisor.kill()
+        self._supervisor.kill_all()
         # Closing waits for an image being decoded, and the child ends with us anyway.
         closing = threading.Thread(target=checker.close, name="checker-close", daemon=True)
         closing.start()

@@ -129,6 +129,13 @@ class Board:
                 return None
             return self._ready.popleft()
 
+    def coming_job(self, but: str | None) -> str | None:
+        """The job of the next task, fetched or not, that is not of the job ``but``; None if there is none."""
+        with self._changed:
+            coming = (task for task in self._held.values() if task.stage in (Stage.FETCHING, Stage.READY))
+            jobs = (task.lease.task.job_id for task in coming if not task.cancelled)
+            return next((job_id for job_id in jobs if job_id != but), None)
+
     def begin(self, task: HeldTask) -> bool:
         """A task from :meth:`next_of` is ``RENDERING`` now. False if it was cancelled before that."""
         with self._changed:

@@ -30,6 +30,8 @@ log = logging.getLogger("renderbros.worker")
 
 _NEARLY_FULL = 16 << 20
 _SENDS_PER_SECOND = 4.0
+_REST_SECONDS = 60.0
+"""Without work for so long, a machine gets back what the last scene takes of it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class RenderLoop:
 
     def run(self) -> None:
         """Until the agent ends."""
+        idle_from = time.monotonic()
         while not self._ended.is_set():
             sent, self._ahead = self._ahead, None
             if sent is not None:
@@ -73,6 +76,17 @@ class RenderLoop:
                 self._serve(sent.task, sent)
             elif (task := self._board.next_ready(timeout=0.5)) is not None:
                 self._serve(task, None)
+            else:
+                self._idle(time.monotonic() - idle_from)
+                continue
+            idle_from = time.monotonic()
+
+    def _idle(self, seconds: float) -> None:
+        coming = self._board.coming_job(but=None)
+        self._supervisor.prepare(coming)
+        if coming is None and seconds > _REST_SECONDS:
+            self._supervisor.rest()
+            self._checkouts.retire(keep=None)
 
     def _serve(self, task: HeldTask, sent: _Sent | None) -> None:
         """``sent`` if a renderer has it already."""
@@ -109,7 +123,7 @@ class RenderLoop:
 
     def _renderer_for(self, job_id: str) -> RendererProcess:
         renderer = self._supervisor.ready_for(job_id)
-        if reason := self._recycling.due(renderer, job_id):
+        if reason := self._recycling.due(renderer):
             log.info("replacing the renderer: %s", reason, extra={"job": job_id})
             renderer.kill()
             renderer = self._supervisor.ready_for(job_id)
@@ -128,7 +142,7 @@ class RenderLoop:
             return of_lost_renderer(lost) if isinstance(lost, RendererLost) else None
         except OSError as error:
             return of_disk(error)
-        self._recycling.served(renderer, task.lease.task.job_id)
+        self._recycling.served(renderer)
         try:
             if isinstance(reply, Rendered):
                 return self._take(task, Path(sent.request.out_dir), reply, renderer.peak_memory)
@@ -144,10 +158,12 @@ class RenderLoop:
     def _send_ahead(self, current: HeldTask, renderer: RendererProcess) -> None:
         """Give the renderer what comes after ``current``, if it is at hand and of the same job."""
         job_id = current.lease.task.job_id
-        if self._ahead is not None or current.cancelled or self._recycling.due(renderer, job_id):
+        if self._ahead is not None or current.cancelled or self._recycling.due(renderer):
             return
         task = self._board.next_of(job_id)
         if task is None:
+            if other := self._board.coming_job(but=job_id):
+                self._supervisor.prepare(other)
             return
         try:
             self._ahead = self._send(task, renderer)

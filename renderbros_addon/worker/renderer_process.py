@@ -125,13 +125,18 @@ class RendererProcess:
 
     # Life and death
 
+    def begin(self) -> None:
+        """Start the child without waiting until it is up; RendererLost if it can't be started."""
+        if self._child is None and not self._lost:
+            self._child = self._spawn()
+
     def start(self) -> Hello:
-        """Start the child and return its hello; RendererLost if it does not come up."""
+        """Start the child, unless it was, and return its hello; RendererLost if it does not come up."""
         if self._lost:
             raise self._lost
         if self._hello:
             return self._hello
-        child = self._spawn()
+        child = self._child or self._spawn()
         reply = self._await(child, None, None, self._start_timeout)
         if not isinstance(reply, Hello):
             raise self._lose(child, FailureCode.CRASHED, "the renderer's first word was not a hello")
@@ -141,6 +146,11 @@ class RendererProcess:
     @property
     def alive(self) -> bool:
         """Whether it has started, still runs and was neither lost nor killed."""
+        return self._hello is not None and self.up
+
+    @property
+    def up(self) -> bool:
+        """Whether its child runs, though it may not have said hello yet."""
         return self._child is not None and not self._lost and not self._stopped and self._child.running
 
     @property

@@ -17,7 +17,7 @@ from distant import DistantLink
 from worker.farm import LONG, Dispatcher, Submit, Work, speaking_child, until
 
 from renderbros_addon.protocol.states import JobStatus
-from renderbros_addon.worker import recycling, supervisor
+from renderbros_addon.worker import render_loop, supervisor
 from renderbros_addon.worker.agent import Agent
 from renderbros_addon.worker.config import WorkerConfig
 
@@ -85,18 +85,36 @@ def test_a_long_way_to_the_dispatcher_is_gone_by_several_at_once(
     assert (times[-1] - times[0]).total_seconds() < 23 * 4 * delay * 0.7
 
 
-@pytest.mark.parametrize("most", [1, 8])
-def test_a_renderer_without_a_sandbox_serves_several_jobs_by_rule(
-    dispatcher: Dispatcher, submit: Submit, work: Work, monkeypatch: pytest.MonkeyPatch, most: int
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_a_job_finds_a_renderer_started_that_no_other_job_had(
+    dispatcher: Dispatcher, submit: Submit, work: Work, sandbox: bool
 ) -> None:
-    monkeypatch.setattr(recycling, "MOST_SCENES", most)
-    work(sandbox=False)
-    pids = set()
-    for _ in range(2):
-        job = submit(frames=2)
-        until("done", lambda job=job: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
-        pids |= {renderer.pid for renderer in renderers()}
-    assert len(pids) == (2 if most == 1 else 1)
+    work(sandbox=sandbox)
+    until("up", lambda: dispatcher.client.workers())
+    first = {renderer.pid for renderer in renderers()}
+    job = submit(frames=2)
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    until("a spare one", lambda: len(renderers()) == 2)
+    assert first < {renderer.pid for renderer in renderers()}
+    spare = {renderer.pid for renderer in renderers()} - first
+    job = submit(frames=2)
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    assert spare <= {renderer.pid for renderer in renderers()}
+    assert not first & {renderer.pid for renderer in renderers()}
+
+
+def test_a_worker_without_work_closes_the_last_scene(
+    dispatcher: Dispatcher, submit: Submit, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render_loop, "_REST_SECONDS", 0.0)
+    work()
+    until("up", lambda: dispatcher.client.workers())
+    first = {renderer.pid for renderer in renderers()}
+    job = submit()
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    until("a blank one alone", lambda: len(renderers()) == 1 and not first & {one.pid for one in renderers()})
+    job = submit()
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
 
 
 @posix

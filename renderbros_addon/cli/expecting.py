@@ -14,9 +14,6 @@ from . import inspection
 from .errors import CommandError
 from .submission import Submission, Wish
 
-SUBMIT_SECONDS = 20.0
-"""For jobs that go to a farm of others; who renders on their own machines is better served by their frames."""
-
 _GRACE_SECONDS = 60.0
 """Beyond twice what previews may take: opening the file and its first frame take what they take, up to here."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,15 @@ Good = TypeVar("Good", Inspection, CostMeasured, Previewed, Built)
 
 
 @contextmanager
-def renderer(blender: Path | None, scratch: Path) -> Iterator[RendererProcess]:
-    """A renderer for questions about scenes; it may write below ``scratch`` only."""
-    process = RendererProcess(renderer_command(blender), scratch=scratch)
+def renderer(
+    blender: Path | None, scratch: Path, launched: subprocess.Popen[bytes] | None = None
+) -> Iterator[RendererProcess]:
+    """A renderer for questions about scenes; it may write below ``scratch`` only. ``launched`` is its process, if it
+    runs already."""
+    process = RendererProcess(renderer_command(blender), scratch=scratch, launched=launched)
     try:
+        with _told("Blender can't be started"):
+            process.begin()
         yield process
     finally:
         process.close()

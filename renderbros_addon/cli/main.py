@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from .errors import BAD_INPUT, INTERRUPTED, USAGE
 
@@ -23,6 +24,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
 
+
+_COMMANDS = {
+    "render_commands": ("render", "demo"),
+    "serve_commands": ("farm", "dispatcher", "worker"),
+    "submit_command": ("submit",),
+    "job_commands": ("jobs", "job", "cancel", "fetch"),
+    "worker_commands": ("workers", "ban", "pardon"),
+    "verify_command": ("verify",),
+    "health": ("health",),
+}
+"""Where each command is: the others are not loaded for it. In the order of the help."""
 
 _HIDDEN = ("janitor", "check-images", "renderer")
 
@@ -47,7 +59,6 @@ def _hidden(words: list[str]) -> int:
 def _typed(words: list[str]) -> int:
     import typer
 
-    from . import health, job_commands, render_commands, serve_commands, verify_command, worker_commands
     from .output import Output
 
     app = typer.Typer(
@@ -58,8 +69,15 @@ def _typed(words: list[str]) -> int:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for commands in (render_commands, serve_commands, job_commands, worker_commands, verify_command, health):
-        commands.register(app)
+
+    @app.callback()
+    def _() -> None:
+        """A render farm whose worker is Blender itself."""  # has typer take even a single command by its name
+
+    word = words[0] if words else ""
+    known = [module for module, commands in _COMMANDS.items() if word in commands]
+    for module in known or _COMMANDS:
+        import_module(f".{module}", __package__).register(app)
     try:
         app(args=words, prog_name="renderbros")
     except SystemExit as leaving:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
@@ -33,20 +30,10 @@ _MARK = REPLY_MARK.encode()
 
 
 class RendererChild:
-    """Starts ``command`` in a session of its own and reads all it says; OSError if it can't be started."""
+    """Reads all that ``process`` says, which was started by ``launch``."""
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], ring: LogRing) -> None:
-        # A terminal's Ctrl-C must reach the agent alone, so the child is put out of its group.
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=dict(env),
-            start_new_session=os.name == "posix",
-            creationflags=_windows_flags(),
-        )
+    def __init__(self, process: subprocess.Popen[bytes], ring: LogRing) -> None:
+        self.process = process
         self.tree = ProcessTree(self.process)
         self.replies: queue.SimpleQueue[AnyReply | ValidationError | None] = queue.SimpleQueue()
         """Replies but for heartbeats; an error for one that made no sense; None for the end of the pipe."""
@@ -116,9 +103,3 @@ class RendererChild:
                     stream.flush()
         except OSError as error:
             log.debug("the renderer's pipe is closed: %s", error)
-
-
-def _windows_flags() -> int:
-    if os.name != "nt":
-        return 0
-    return int(getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)) | int(getattr(subprocess, "CREATE_NO_WINDOW", 0))

@@ -39,8 +39,8 @@ from ..protocol.renderer import (
     RenderRequest,
 )
 from ..protocol.states import FailureCode
-from .environment import scrubbed_environment
 from .exits import name_exit
+from .launch import launch
 from .log_ring import LogRing, clean_text
 from .memory import oom_kills, volunteer_for_oom_kill
 from .renderer_child import RendererChild
@@ -78,7 +78,7 @@ class RendererProcess:
     are in seconds: ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat,
     ``hang_timeout`` without progress and without using the processor, ``task_timeout`` for one request as a whole.
     ``shaders`` is a folder for compiled kernels that outlives it. ``wrap`` puts a sandbox around the command.
-    ``on_spawn`` gets the child's process id.
+    ``on_spawn`` gets the child's process id. ``launched`` is the child, where ``launch`` has started it already.
 
     Requests come from one thread; :meth:`kill` may come from any.
     """
@@ -97,6 +97,7 @@ class RendererProcess:
         shaders: Path | None = None,
         wrap: Callable[[list[str]], list[str]] | None = None,
         on_spawn: Callable[[int], None] | None = None,
+        launched: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self._command = list(command)
         self._scratch = scratch
@@ -111,6 +112,7 @@ class RendererProcess:
         self._shaders = shaders
         self._wrap = wrap
         self._on_spawn = on_spawn
+        self._launched = launched
 
         self._ring = LogRing()
         self._child: RendererChild | None = None
@@ -274,15 +276,15 @@ class RendererProcess:
         raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")
 
     def _spawn(self) -> RendererChild:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        env = scrubbed_environment(self._scratch, threads=self._threads, shaders=self._shaders)
-        command = self._wrap(self._command) if self._wrap else self._command
         self._oom_kills = oom_kills()
         with self._life:
             if self._stopped:
                 raise RendererStopped("the renderer was killed before it started")
             try:
-                self._child = child = RendererChild(command, cwd=self._scratch, env=env, ring=self._ring)
+                process = self._launched or launch(
+                    self._command, self._scratch, threads=self._threads, shaders=self._shaders, wrap=self._wrap
+                )
+                self._child = child = RendererChild(process, self._ring)
             except OSError as error:
                 self._lost = RendererLost(FailureCode.CRASHED, f"the renderer can't be started: {error}")
                 raise self._lost from error

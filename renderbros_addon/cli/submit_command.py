@@ -1,0 +1,73 @@
+"""``submit``: a scene goes to a dispatcher somewhere. What takes long to load is loaded while Blender starts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import options, settings
+from .command import command
+from .errors import UsageError
+from .output import Output
+from .own_process import ended_by_signals
+from .starting import started
+
+PREVIEW_SECONDS = 20.0
+"""For jobs that go to a farm of others; who renders on their own machines is better served by their frames."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app, "submit")(submit)
+
+
+def submit(
+    out: Output,
+    /,
+    blend: options.Blend,
+    frames: options.Frames = None,
+    tiles: options.Tiles = None,
+    chunk: options.Chunk = None,
+    samples: options.Samples = None,
+    engine: options.Engine = None,
+    resolution: options.Resolution = None,
+    percentage: options.Percentage = None,
+    file_format: options.Format = None,
+    camera: options.Camera = None,
+    view_layers: options.ViewLayers = None,
+    seed: options.Seed = None,
+    scene: options.Scene = None,
+    device: options.Device = None,
+    priority: options.Priority = 50,
+    allow_missing: options.AllowMissing = False,
+    no_bundle: options.NoBundle = False,
+    expect: options.Expect = PREVIEW_SECONDS,
+    blender: options.Blender = None,
+    blender_series: options.BlenderSeries = None,
+    dispatcher: options.Dispatcher = None,
+    ca: options.Ca = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    film: options.Preview = False,
+    out_dir: options.Out = None,
+) -> int:
+    """Send a scene to a dispatcher, to be rendered by its workers. --out waits and brings the frames."""
+    if film and out_dir is None:
+        raise UsageError("--preview: say where the frames and the film shall go: --out DIR")
+    if not blend.is_file():
+        raise UsageError(f"there is no file {blend}")
+    chosen = settings.load(blender=blender)
+    with ended_by_signals(), started(chosen.blender) as renderer:
+        from . import submission
+        from .submitting import send
+
+        wish = submission.wish(
+            blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
+            allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
+            format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
+            blender_series=blender_series, expect=expect,
+        )  # fmt: skip
+        return send(
+            out, wish, renderer, blender=chosen.blender, dispatcher=dispatcher, ca=ca, wait=wait, out_dir=out_dir,
+            film=film,
+        )  # fmt: skip

@@ -69,6 +69,7 @@ class Farm:
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.port = port
         self.url = ""
         self.dispatcher: subprocess.Popen[str] | None = None

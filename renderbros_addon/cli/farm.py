@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
+import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -27,7 +28,7 @@ STOP_SECONDS = 15.0
 
 
 class LocalFarm:
-    """A dispatcher and workers, as ``chosen`` says, that live as long as this context.
+    """A dispatcher and workers, as ``chosen`` says, that live as long as this context; see :meth:`ready`.
 
     ``folder`` keeps their data, and all settings hold. None makes a temporary folder that goes with the farm, whatever
     ends it; of the settings those about rendering hold, while the dispatcher is one of its own, on a free port, that
@@ -44,6 +45,7 @@ class LocalFarm:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: dict[str, IO[bytes]] = {}
         self._janitor: subprocess.Popen[bytes] | None = None
+        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def __enter__(self) -> LocalFarm:
         try:
@@ -61,6 +63,10 @@ class LocalFarm:
     def path(self, name: str) -> Path:
         """A place in the farm's folder, for what shall go when the farm goes."""
         return self._folder / name
+
+    def entrust(self, folder: Path) -> None:
+        """Have ``folder`` removed with the farm, whatever ends it."""
+        self._tell_janitor(str(folder))
 
     def check(self) -> None:
         """Raise CommandError if one of the farm's processes has ended."""
@@ -93,13 +99,18 @@ class LocalFarm:
             self._tell_janitor(str(self._folder))
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
-        port = "0" if self._kept is None else str(self._settings.port)
+        port = str(_free_port() if self._kept is None else self._settings.port)
         # Nobody looks at the pages of a farm that is gone in a minute.
         pages = ["--no-dashboard"] if self._kept is None else []
         dispatcher = self._spawn(
             "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json", *pages
         )
-        self.url = self._await_url(dispatcher)
+        self._listen(dispatcher)
+        if self._kept is None:
+            # The workers start beside the dispatcher: what they need until they look for it takes as long as it does.
+            self.url = f"http://127.0.0.1:{port}"
+        else:
+            self.ready()
         threads = self._settings.threads or max(1, (os.cpu_count() or 1) // self.workers)
         chosen = self._settings.owner if self._kept else None
         owner = chosen or kept_secret(self.path("owner.secret"))
@@ -131,31 +142,37 @@ class LocalFarm:
             self._janitor.stdin.write(line.encode() + b"\n")
             self._janitor.stdin.flush()
 
-    def _await_url(self, dispatcher: subprocess.Popen[bytes]) -> str:
-        """The address in the dispatcher's first line."""
-        said: deque[bytes] = deque(maxlen=1)
+    def ready(self) -> None:
+        """Wait until the dispatcher answers at ``url``; CommandError if it does not come up."""
+        try:
+            self.url = str(json.loads(self._said.get(timeout=START_SECONDS))["url"])
+        except queue.Empty:
+            raise CommandError(f"the dispatcher did not start in {START_SECONDS:.0f} s") from None
+        except (ValueError, KeyError, TypeError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._children["dispatcher"].wait(STOP_SECONDS)
+            raise CommandError(f"the dispatcher did not start{self._last_words('dispatcher')}") from None
+
+    def _listen(self, dispatcher: subprocess.Popen[bytes]) -> None:
+        """Take the dispatcher's first line, which tells its address."""
 
         def listen() -> None:
             if dispatcher.stdout:
-                said.append(dispatcher.stdout.readline())
+                self._said.put(dispatcher.stdout.readline())
 
         threading.Thread(target=listen, daemon=True).start()
-        deadline = time.monotonic() + START_SECONDS
-        while not said:
-            if time.monotonic() > deadline:
-                raise CommandError(f"the dispatcher did not start in {START_SECONDS:.0f} s")
-            time.sleep(0.02)
-        try:
-            return str(json.loads(said[0])["url"])
-        except (ValueError, KeyError, TypeError):
-            dispatcher.wait(STOP_SECONDS)
-            raise CommandError(f"the dispatcher did not start{self._last_words('dispatcher')}") from None
 
     def _last_words(self, name: str) -> str:
         if name not in self._logs:
             return ""
         tail = self.path(f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
         return ":\n" + "\n".join(tail) if tail else ""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

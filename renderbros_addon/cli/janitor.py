@@ -1,7 +1,7 @@
 """The process that cleans up after a farm on this machine, even if the command that started the farm was killed.
 
-The command tells it on its standard input, a line each: the folder to remove, then the farm's process ids. When the
-input ends, the command is done or dead; what it has not ended and removed by then, the janitor does.
+The command tells it on its standard input, a line each: folders to remove, and the farm's process ids. When the input
+ends, the command is done or dead; what it has not ended and removed by then, the janitor does.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def main() -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    folder: Path | None = None
+    folders: list[Path] = []
     farm: list[psutil.Process] = []
     for line in sys.stdin:
-        if folder is None:
-            folder = Path(line.rstrip("\n"))
+        if not line.strip().isdigit():
+            folders.append(Path(line.rstrip("\n")))
             continue
         with contextlib.suppress(psutil.NoSuchProcess):
             farm.append(psutil.Process(int(line)))
     _, alive = psutil.wait_procs(farm, timeout=PATIENCE_SECONDS)
     for process in alive:
         end_tree(process)
-    if folder:
+    for folder in folders:
         remove(folder)
     return 0
 

@@ -92,8 +92,8 @@ CASES = (
     Case("0.2 s", 0.2, 320, 240, "PNG", 100, 0.90),
     Case("1 s", 1.0, 320, 240, "PNG", 20, 0.97),
     Case("5 s", 5.0, 320, 240, "PNG", 5, 0.99),
-    Case("1 s, 1080p PNG", 1.0, 1920, 1080, "PNG", 12, 0.97),
-    Case("2 s, 1080p EXR", 2.0, 1920, 1080, "OPEN_EXR_MULTILAYER", 8, None),
+    Case("1 s 1080p PNG", 1.0, 1920, 1080, "PNG", 12, 0.97),
+    Case("2 s 1080p EXR", 2.0, 1920, 1080, "OPEN_EXR_MULTILAYER", 8, None),
 )
 
 
@@ -161,11 +161,11 @@ def render_seconds(data: Path, job: str) -> dict[int, float]:
 def main() -> None:
     parser = options(__doc__, rounds=1)
     parser.add_argument("--delay", type=float, default=30.0, help="milliseconds each way")
-    parser.add_argument("--cases", default="", help="only those whose name has one of these words, by commas")
+    parser.add_argument("--cases", default="", help="only those, by their names and commas")
     parser.add_argument("--no-baseline", action="store_true", help="the farm alone")
     chosen = parser.parse_args()
     words = [word for word in chosen.cases.split(",") if word]
-    cases = [case for case in CASES if not words or any(word in case.name for word in words)]
+    cases = [case for case in CASES if not words or case.name in words]
     figures, raw = [], []
     with tempfile.TemporaryDirectory(prefix="renderbros-bench-") as folder, Farm(Path(folder)) as farm:
         home = Path(folder)

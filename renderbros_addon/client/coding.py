@@ -29,7 +29,7 @@ _LEVEL = 1
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
 
-_SAMPLES, _SAMPLE = 4, 1 << 16
+_SAMPLES, _SAMPLE = 4, 1 << 14
 _MARGIN = 1.3
 """Compressing is to be faster by this factor: it takes a processor that others may need."""
 

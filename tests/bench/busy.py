@@ -194,11 +194,9 @@ def main() -> None:
                         found["alone"].append(busy_alone(rows))
                     each = row["wall"] / (case.frames - 1)
                     raw.append({"case": case.name, "samples": samples, **row, "alone": found["alone"][-1:]})
-                    tail = f", alone {found['alone'][-1]:.4f}" if found["alone"] else ""
-                    print(
-                        f"{case.name}: {each:.3f} s a frame, busy {row['busy']:.4f}{tail}; agent's processor {row['agent_ms']:.1f} ms",
-                        flush=True,
-                    )
+                    told = f"{case.name}: {each:.3f} s a frame, busy {row['busy']:.4f}"
+                    told += f", alone {found['alone'][-1]:.4f}" if found["alone"] else ""
+                    print(f"{told}; agent's processor {row['agent_ms']:.1f} ms a frame", flush=True)
                     print(f"   gaps, ms: {' '.join(f'{gap:.0f}' for gap in row['gaps_ms'])}", flush=True)
                 figures.append(Figure(f"busy, {case.name}", tuple(found["farm"]), at_least=case.goal))
                 if found["alone"]:

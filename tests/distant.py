@@ -63,9 +63,11 @@ class DistantLink:
             writer.close()
             return
         opened = self._loop.time() + 2 * self.delay
-        await asyncio.gather(
-            self._pass_on("up", reader, there[1], opened), self._pass_on("down", there[0], writer, opened)
-        )
+        # Ended by us, it must not seem to have failed.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(
+                self._pass_on("up", reader, there[1], opened), self._pass_on("down", there[0], writer, opened)
+            )
 
     async def _pass_on(self, way: str, source: asyncio.StreamReader, sink: asyncio.StreamWriter, opened: float) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()

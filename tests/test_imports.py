@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,15 @@ def test_each_violation_of_a_file_is_listed(tmp_path: Path):
         "protocol/a.py:1",
         "protocol/a.py:2",
     ]
+
+
+def test_agent_and_dispatcher_load_no_image_library():
+    # They would grow by 70 MB, and a decoder's crash would be theirs: a child of their own decodes.
+    modules = "renderbros_addon.dispatcher.server", "renderbros_addon.worker.agent"
+    script = (
+        f"import sys, {', '.join(modules)}; print(*{{'numpy', 'OpenImageIO', 'PIL', 'bpy'}}.intersection(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []

@@ -87,6 +87,7 @@ def upload(connection: Connection, path: Path, sha256: str, size: int, progress:
             told(offset, size)
             response = _put(connection, path, sha256, size, offset, told, packing)
         except DispatcherUnreachable as error:
+            packing.broke_off(furthest)
             connection.wait_or_raise(retrier, error)
             continue
         if response.status_code in (200, 201):

@@ -29,7 +29,10 @@ _LEVEL = 1
 _GZIP = 31
 """zlib's number for its largest window in gzip's wrapping."""
 
-_SAMPLES, _SAMPLE = 4, 1 << 16
+_MOST = 50.0
+"""What shrinks by more may be taken for a bomb at the other end, and is rare."""
+
+_SAMPLES, _SAMPLE = 4, 1 << 14
 _MARGIN = 1.3
 """Compressing is to be faster by this factor: it takes a processor that others may need."""
 
@@ -50,7 +53,7 @@ class Density:
     @property
     def may_pay(self) -> bool:
         """Whether there is a line on which it would."""
-        return self.ratio > _MARGIN
+        return _MARGIN < self.ratio < _MOST
 
 
 def density(path: Path, size: int) -> Density:
@@ -83,6 +86,7 @@ class Packing:
         self._connection = connection
         self._density = density(path, size) if size >= LEAST else None
         self._possible = self._density is not None and self._density.may_pay
+        self._broke_at = -1
 
     def end_of_piece(self, offset: int, size: int) -> int:
         """Where the next piece ends: with the file, but before it if the line is to be measured first."""
@@ -93,6 +97,11 @@ class Packing:
     def pays(self) -> bool:
         rate = self._connection.upload_rate
         return self._possible and rate is not None and self._density is not None and self._density.pays(rate)
+
+    def broke_off(self, offset: int) -> None:
+        """A piece from ``offset`` did not get through: if nothing of it did, the coding may be what is not wanted."""
+        self._possible = self._possible and offset != self._broke_at
+        self._broke_at = offset
 
     def refused(self, response: requests.Response) -> bool:
         """Whether the dispatcher wants it as it is; then it gets it so."""

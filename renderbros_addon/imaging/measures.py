@@ -12,14 +12,11 @@ import numpy.typing as npt
 from ..protocol.regions import Region
 from ..protocol.verdicts import PassMeasures, WorstBlock
 from .decode import Pixels
+from .judge import CROWD
 
 BLOCK = 16
 """Side of the blocks in which differences are counted, in pixels: a 32x32 tamper fills at least one wherever it lies,
 and a block still has pixels enough for a fraction that means something."""
-
-CROWD = 0.25
-"""From this fraction of a block's pixels on, differences crowd there. Measured between Blender 4.5 and 5.2 (192x144,
-64 samples): at most 0.4 % of a block where the noise lines up. A 32x32 tamper fills blocks to 100 %."""
 
 SLIGHT, SLIGHT_LOSSY = 0.01, 0.04
 """Of the brighter value, for floats; see ``PassMeasures.beyond_slight``."""

@@ -186,10 +186,12 @@ class Board:
         if rendering:
             self.interrupt(task)
 
-    def took(self, seconds: float) -> None:
-        """A task was rendered in ``seconds``; what is asked for next depends on it, as on what follows."""
+    def took(self, task: HeldTask, seconds: float, rendering: float) -> list[HeldTask]:
+        """See :meth:`Pace.took`; what is asked for next depends on it. Returns those that are better given back: they
+        are off the queue."""
         with self._changed:
-            self._pace.took(seconds)
+            self._pace.took(seconds, rendering, task.lease.task.job_id)
+            return [self._ready.pop() for _ in range(self._pace.too_many(len(self._ready)))]
 
     def travelled(self, seconds: float) -> None:
         """See :meth:`Pace.travelled`."""

@@ -15,7 +15,7 @@ _MOST_AHEAD = 20.0
 _TRIPS_OF_BATCH = 4.0
 """A batch is worth so many round trips, so that a lease costs little of what it brings."""
 _MOST_LOW, _MOST_HIGH = 16, 31
-_REMEMBERED = 5
+_REMEMBERED, _SURE = 5, 2
 _TRIPS_REMEMBERED = 16
 
 
@@ -23,12 +23,18 @@ class Pace:
     """Not safe between threads: its owner has a lock."""
 
     def __init__(self) -> None:
+        self._job: str | None = None
         self._tasks: deque[float] = deque(maxlen=_REMEMBERED)
         self._trips: deque[float] = deque(maxlen=_TRIPS_REMEMBERED)
         self._fetches: deque[float] = deque(maxlen=_TRIPS_REMEMBERED)
 
-    def took(self, seconds: float) -> None:
-        """A task was rendered in ``seconds``."""
+    def took(self, seconds: float, rendering: float, job_id: str) -> None:
+        """A task of a job took ``seconds``, of which the renderer says that it rendered for ``rendering``."""
+        if job_id != self._job:
+            # What another job took is no measure of this one, nor is the opening of the file of the tasks that follow.
+            self._job = job_id
+            self._tasks.clear()
+            seconds = min(seconds, rendering)
         self._tasks.append(seconds)
 
     def travelled(self, seconds: float) -> None:
@@ -43,10 +49,16 @@ class Pace:
         """More tasks are to be leased when fewer than the first number wait to be rendered, up to the second."""
         if not self._tasks:
             return 1, 1
-        # The first task of a job opens a file and is no measure of the others; a median does not see it.
+        # A median, because a renderer that had to be replaced opens the file again.
         each = max(1e-3, statistics.median_low(self._tasks))
         trip = max(self._trips, default=0.0) + max(self._fetches, default=0.0)
         ahead = min(_MOST_AHEAD, max(_LEAST_AHEAD, _TRIPS_AHEAD * trip))
         batch = min(_MOST_AHEAD, max(_LEAST_AHEAD, _TRIPS_OF_BATCH * trip))
         low = min(_MOST_LOW, math.ceil(ahead / each))
         return low, min(_MOST_HIGH, low + math.ceil(batch / each) - 1)
+
+    def too_many(self, waiting: int) -> int:
+        """How many of the tasks that wait are better given back: a batch of a job may turn out far longer than it was
+        asked for."""
+        high = self.marks()[1]
+        return waiting - high if len(self._tasks) >= _SURE and waiting > 2 * high else 0

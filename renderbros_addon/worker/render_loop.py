@@ -112,7 +112,7 @@ class RenderLoop:
         elif outcome is not None:
             seconds = time.monotonic() - began
             if isinstance(outcome, Image):
-                self._board.took(seconds)
+                self._give_back(self._board.took(task, seconds, outcome.render_seconds), "it would wait here for long")
                 log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds, extra=task.extra)
             elif isinstance(outcome, Failure):
                 log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
@@ -232,11 +232,14 @@ class RenderLoop:
 
     def _wait_for_renderer(self) -> None:
         """Others shall have what we can't render; nothing new is taken until a renderer comes up."""
-        for waiting in self._board.close():
-            self._checkouts.give_back(waiting.lease.task)
-            self._board.finish(waiting, HandBack("the renderer does not start"))
+        self._give_back(self._board.close(), "the renderer does not start")
         self._supervisor.recover()
         self._board.reopen()
+
+    def _give_back(self, tasks: list[HeldTask], why: str) -> None:
+        for task in tasks:
+            self._checkouts.give_back(task.lease.task)
+            self._board.finish(task, HandBack(why))
 
 
 def _is_plain_below(path: Path, folder: Path) -> bool:

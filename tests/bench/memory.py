@@ -6,8 +6,8 @@ from job to job and replaced by rule. The baseline opens the same scenes one aft
 the same frames. The scenes differ in their names and their meshes, and have an image packed.
 
 Every process is looked at several times a second. Told are the most that agent, dispatcher, renderer and image checkers
-(the children that decode results) took, and the slope of a straight line through all looks after the first three jobs,
-in MB (10^6 bytes) per 100 tasks.
+(the children that decode results) took, and the slope of a straight line through the most that each took in each job
+after the first three, in MB (10^6 bytes) per 100 tasks.
 """
 
 from __future__ import annotations
@@ -136,9 +136,12 @@ class Watch:
         return max(megabytes for _, megabytes in self.looks[name])
 
     def slope(self, name: str, after: int) -> float:
-        """MB per 100 tasks."""
-        rows = np.array([look for look in self.looks[name] if look[0] >= after])
-        return float(np.polyfit(rows[:, 0], rows[:, 1], 1)[0] * 100)
+        """MB per 100 tasks, of the most in each job."""
+        most: dict[int, float] = {}
+        for done, megabytes in self.looks[name]:
+            if done >= after:
+                most[done] = max(megabytes, most.get(done, 0.0))
+        return float(np.polyfit(list(most), list(most.values()), 1)[0] * 100)
 
 
 def through_farm(home: Path, scenes: Path, series: str, chosen: Namespace, *, sandbox: bool) -> Watch:
@@ -179,9 +182,11 @@ def alone(scenes: Path, jobs: int, frames: int) -> Watch:
     words = [sys.executable, "-c", BLENDER_ALONE, str(scenes), str(jobs), str(frames)]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
+    count = 0
     with Watch(None, None, process.pid) as watch:
         while byte := process.stderr.read(1):
-            watch.done += byte == b"."
+            count += byte == b"."
+            watch.done = count // frames * frames
     process.wait()
     return watch
 

@@ -55,9 +55,9 @@ def test_long_tasks_are_leased_one_ahead() -> None:
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.02, 31), (0.2, 9), (0.5, 3), (1.5, 1), (60, 1)])
 def test_short_tasks_are_leased_in_batches(seconds: float, ahead: int) -> None:
     board = Board()
-    board.took(30)  # the job's first, which opened its file
+    board.took(HeldTask(lease(0), 0.0), 30, seconds)  # the job's first, which opened its file
     for _ in range(3):
-        board.took(seconds)
+        board.took(HeldTask(lease(0), 0.0), seconds, seconds)
     wanted = board.wanted()
     assert wanted == (ahead + 1 if ahead > 1 else 1)
     # No lease for each task that is through: a batch is asked for when it is worth it.
@@ -73,7 +73,7 @@ def test_short_tasks_are_leased_in_batches(seconds: float, ahead: int) -> None:
 def test_a_slow_way_to_the_dispatcher_is_outlasted() -> None:
     board = Board()
     for _ in range(3):
-        board.took(1.0)
+        board.took(HeldTask(lease(0), 0.0), 1.0, 1.0)
     assert board.wanted() == 1
     board.travelled(0.05)
     board.travelled(4.0)
@@ -81,6 +81,25 @@ def test_a_slow_way_to_the_dispatcher_is_outlasted() -> None:
     assert board.wanted() == 16
     board.travelled(400.0)  # the dispatcher was away: others are not to starve for it
     assert board.wanted() <= 24
+
+
+def test_a_batch_that_turns_out_long_is_given_back() -> None:
+    board = Board()
+    short = HeldTask(lease(0), 0.0)
+    for _ in range(3):
+        board.took(short, 0.05, 0.05)
+    tasks = add(board, 20)
+    for task in tasks:
+        board.ready(task)
+    first, second = (board.next_ready(0) for _ in range(2))
+    assert first
+    assert second
+    for task, seconds in ((first, 20.0), (second, 20.0)):
+        task.lease = task.lease.model_copy(update={"task": task.lease.task.model_copy(update={"job_id": "long"})})
+        given_back = board.took(task, seconds, 20.0)
+    assert given_back == tasks[:2:-1], "all but the next"
+    assert board.next_ready(0) is tasks[2]
+    assert board.next_ready(0) is None
 
 
 def test_what_the_renderer_has_ahead_goes_back_if_it_was_not_begun() -> None:
@@ -104,7 +123,7 @@ def test_what_the_renderer_has_ahead_goes_back_if_it_was_not_begun() -> None:
 
 def test_results_that_pile_up_stop_the_leasing() -> None:
     board = Board()
-    board.took(0.1)
+    board.took(HeldTask(lease(0), 0.0), 0.1, 0.1)
     for task in add(board, 16):
         board.finish(task, HandBack("done"))
     assert board.wanted() == 0

@@ -150,7 +150,7 @@ class Intake:
             result = results.load(conn, result_id)
             judged = result.status != results.ResultStatus.PENDING
             task = tasks.load(conn, result.task_id)
-            spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
+            spec = jobs.spec_of(jobs.load(conn, result.job_id))
             extras = results.files_of(conn, result_id)
         if judged:
             # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
@@ -244,7 +244,7 @@ class Intake:
 
     def _assemble(self, checker: ImageChecker, job_id: str, frame: int) -> None:
         with self._store.read() as conn:
-            spec = jobs.parse_spec(jobs.load(conn, job_id).spec)
+            spec = jobs.spec_of(jobs.load(conn, job_id))
             tiles = frames.tiles(conn, job_id, frame)
         with self._folder() as folder:
             out = folder / "assembled.exr"
@@ -321,6 +321,6 @@ def _assembled(tx: Tx, job_id: str, frame: int, output: Output) -> bool:
     job = jobs.lock(tx, job_id)
     if JobStatus(job.status).ended:
         return True  # cancelled meanwhile; the row knows of the blob, and goes on from there if the job is tried again
-    kept = frames.assembled(tx, job, jobs.parse_spec(job.spec), frame, output)
+    kept = frames.assembled(tx, job, jobs.spec_of(job), frame, output)
     jobs.settle(tx, job_id)
     return kept

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 
 from ..protocol.jobs import LogEntry
 from .errors import ConfigurationError, Conflict, LostRace
+from .prepared import Prepared, param
 from .tables import events
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -47,6 +48,13 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """An identifier that nobody can guess."""
     return secrets.token_hex(12)
+
+
+_LEAVE = Prepared(
+    insert(events)
+    .values({column.name: param(column) for column in events.c if column is not events.c.id})
+    .returning(events.c.id)
+)
 
 
 class Tx:
@@ -80,10 +88,9 @@ class Tx:
             # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
             # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
             self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
-        ids = self.conn.execute(insert(events).returning(events.c.id, sort_by_parameter_order=True), self._pending)
         return tuple(
-            LogEntry(id=key, **{**row, "detail": json.loads(row["detail"])})
-            for key, row in zip(ids.scalars(), self._pending, strict=True)
+            LogEntry(id=_LEAVE.scalar(self.conn, **row), **{**row, "detail": json.loads(row["detail"])})
+            for row in self._pending
         )
 
 

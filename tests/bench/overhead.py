@@ -276,7 +276,8 @@ def told(name: str, run: Run) -> str:
     if run.handed_in:
         text += (
             f"; handed in {run.handed_in:.0f}/s; ms of a lease p50 {1000 * run.lease_p50:.1f} p99 "
-            f"{1000 * run.lease_p99:.1f}, upload p50 {1000 * run.upload_p50:.1f}, result p50 {1000 * run.result_p50:.1f}"
+            f"{1000 * run.lease_p99:.1f}, upload p50 {1000 * run.upload_p50:.1f}, "
+            f"result p50 {1000 * run.result_p50:.1f}"
         )
     return text
 

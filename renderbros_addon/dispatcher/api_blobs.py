@@ -72,10 +72,7 @@ def blobs_router(
 
         201: whole and right. 202: more is to come. 409: go on at Upload-Offset. 422: the digest is wrong.
         """
-        if await run_in_threadpool(store.size, sha256) is not None:
-            await _drain(request)
-            await run_in_threadpool(tell, sha256)
-            return Response(status_code=201, headers=_headers(sha256))
+        # Each call to a thread costs more than what it does for a small blob: as few as can be.
         announced = request.headers.get("content-length")
         if announced is None or not announced.isdecimal():
             return problem(411, "length_required", "a blob's upload needs a Content-Length")
@@ -146,7 +143,11 @@ def blobs_router(
 async def _receive(
     store: BlobStore, tell: Callable[[str], None], sha256: str, request: Request, offset: int, total: int
 ) -> Response:
-    upload: PartialUpload = await run_in_threadpool(store.begin, sha256, offset, total)
+    upload: PartialUpload | None = await run_in_threadpool(_begin, store, tell, sha256, offset, total)
+    if upload is None:
+        await _drain(request)
+        return Response(status_code=201, headers=_headers(sha256))
+    whole = False
     try:
         chunks = request.stream()
         buffer = bytearray()
@@ -155,11 +156,11 @@ async def _receive(
                 async with asyncio.timeout(SILENCE):
                     chunk = await anext(chunks, b"")
                 buffer += chunk
-                if len(buffer) >= CHUNK or (buffer and not chunk):
-                    await run_in_threadpool(upload.write, bytes(buffer))
-                    buffer.clear()
                 if not chunk:
                     break
+                if len(buffer) >= CHUNK:
+                    await run_in_threadpool(upload.write, bytes(buffer))
+                    buffer.clear()
         except (ClientDisconnect, TimeoutError):
             await run_in_threadpool(upload.write, bytes(buffer))
             raise
@@ -169,14 +170,33 @@ async def _receive(
             upload.write(buffer)
             upload.close()
             return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
-        if not await run_in_threadpool(upload.finish):
-            return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
+        whole = await run_in_threadpool(_end, upload, bytes(buffer), tell)
     finally:
         if not upload.closed:
             await run_in_threadpool(upload.close)
-    await run_in_threadpool(tell, sha256)
+    if not whole:
+        return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
     log.debug("blob %s arrived, %d bytes", sha256, total)
     return Response(status_code=201, headers=_headers(sha256))
+
+
+def _begin(store: BlobStore, tell: Callable[[str], None], sha256: str, offset: int, total: int) -> PartialUpload | None:
+    """None for a blob that is there already."""
+    if store.size(sha256) is not None:
+        tell(sha256)
+        return None
+    return store.begin(sha256, offset, total)
+
+
+def _end(upload: PartialUpload, rest: bytes, tell: Callable[[str], None]) -> bool:
+    """Write the last bytes. True if the blob is whole now."""
+    if rest:
+        upload.write(rest)
+    whole = upload.finish()
+    upload.close()
+    if whole:
+        tell(upload.sha256)
+    return whole
 
 
 async def _drain(request: Request) -> None:

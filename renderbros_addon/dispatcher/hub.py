@@ -97,7 +97,7 @@ class Hub:
 
     def _publish(self, entries: Sequence[LogEntry]) -> None:
         work = any(entry.event in MAKE_WORK for entry in entries)
-        for entry in entries:
+        for entry in entries if self._subscribers else ():
             change = StateChange(entry=entry)
             for subscriber in self._subscribers:
                 if subscriber.worker_id is None:

@@ -146,6 +146,16 @@ def missing_blobs(conn: Connection, job_id: str) -> tuple[str, ...]:
     return tuple(rows.scalars())
 
 
+_AWAITED = Prepared(
+    select(job_blobs.c.job_id).where(job_blobs.c.sha256 == bindparam("of"), job_blobs.c.present.is_(False)).limit(1)
+)
+
+
+def is_awaited(conn: Connection, sha256: str) -> bool:
+    """Does a job wait for this blob?"""
+    return _AWAITED.first(conn, of=sha256) is not None
+
+
 def blob_arrived(tx: Tx, sha256: str, size: int) -> None:
     """Note a blob, and queue the jobs for which it was the last."""
     waiting = tx.conn.execute(

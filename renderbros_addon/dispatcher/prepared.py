@@ -138,7 +138,7 @@ class _Compiled:
 
     def _result_converters(self, description: Sequence[Any]) -> list[tuple[int, _Convert]]:
         # What a driver gives depends on the type that the database says a column has.
-        found = []
+        found: list[tuple[int, _Convert]] = []
         for i, kind in enumerate(self._types):
             convert = kind.dialect_impl(self._dialect).result_processor(self._dialect, description[i][1])
             if convert is not None:

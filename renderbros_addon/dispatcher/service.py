@@ -20,6 +20,7 @@ from ..protocol.leases import Progress
 from ..protocol.states import LeaseStatus
 from . import jobs, leases, workers
 from .blobs import BlobStore
+from .callers import Callers
 from .config import DispatcherConfig
 from .errors import ConfigurationError
 from .hub import Hub
@@ -43,6 +44,7 @@ class Dispatcher:
         self.config = config
         self.hub = Hub()
         self.board = ProgressBoard()
+        self.callers = Callers()
         self.ready = False
         config.data.mkdir(parents=True, exist_ok=True)
         self._lock = DataLock(config.data)
@@ -81,6 +83,7 @@ class Dispatcher:
         self._started = True
         self.store.migrate()
         self.store.change(lambda tx: leases.grace(tx, self.config.lease_seconds))
+        self.store.listen(self.callers.forget)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
         self.store.listen(self.metrics.count)
@@ -99,17 +102,24 @@ class Dispatcher:
 
     def blob_arrived(self, sha256: str) -> None:
         """An upload is whole: jobs may have waited for it."""
+        with self.store.read() as conn:
+            if not jobs.is_awaited(conn, sha256):
+                return
         size = self.blobs.size(sha256)
         if size is not None:
             self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size))
 
+    def is_due(self, worker_id: str) -> bool:
+        """Is it time to note in the database that a worker is there?"""
+        last = self._seen.get(worker_id, float("-inf"))
+        return time.monotonic() - last >= min(SEEN_EVERY, self.config.offline_seconds / 4)
+
     def saw(self, worker_id: str) -> None:
         """A worker asked for something."""
-        now = time.monotonic()
         with self._seen_lock:
-            if now - self._seen.get(worker_id, float("-inf")) < min(SEEN_EVERY, self.config.offline_seconds / 4):
+            if not self.is_due(worker_id):
                 return
-            self._seen[worker_id] = now
+            self._seen[worker_id] = time.monotonic()
         self.store.change(lambda tx: workers.seen(tx, worker_id))
 
     def note_progress(self, lease_id: str, worker_id: str, progress: Progress) -> None:

@@ -7,11 +7,13 @@ import logging
 import secrets
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg.errors
 from alembic import command
@@ -35,6 +37,9 @@ BUSY_SECONDS = 30
 
 ATTEMPTS = 8
 """How often a change that lost a race is tried."""
+
+MOST_TOGETHER = 64
+"""Changes that share a commit at most: those behind them wait for all of it."""
 
 # Keys of PostgreSQL advisory locks: any numbers, as long as nothing else in the database uses them.
 _MIGRATION_LOCK = 0x52425F01
@@ -94,6 +99,17 @@ class Tx:
         )
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A change that waits for its turn, and what became of it."""
+
+    work: Callable[[Tx], Any]
+    served: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    entries: tuple[LogEntry, ...] = ()
+
+
 class Store:
     """The database at ``url``. Every method may be called from any thread."""
 
@@ -101,6 +117,7 @@ class Store:
         self.clock = clock
         self._listeners: list[Callable[[Sequence[LogEntry]], None]] = []
         self._turn = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
         self.engine = _engine(url)
         self.sqlite = self.engine.dialect.name == "sqlite"
 
@@ -111,8 +128,12 @@ class Store:
     def change(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in one transaction, again if it lost a race; Conflict if it keeps losing.
 
-        ``work`` may therefore be called several times and must do nothing outside the transaction.
+        ``work`` may therefore be called several times and must do nothing outside the transaction. It is on disk when
+        this returns. On SQLite, changes that wait for their turn at the same moment share a commit, and so its sync;
+        each is still made as a whole or not at all.
         """
+        if self.sqlite:
+            return self._change_in_turn(work)
         for attempt in range(ATTEMPTS):
             try:
                 return self._change_once(work)
@@ -125,22 +146,57 @@ class Store:
         raise Conflict("it is being changed by others right now: try again")
 
     def _change_once(self, work: Callable[[Tx], T]) -> T:
-        if not self.sqlite:
-            with self.engine.begin() as conn:
-                tx = Tx(conn, self.clock())
-                result = work(tx)
-                entries = tx.write_events()
-            self._publish(entries)
-            return result
-        # SQLite has one writer. Threads that queue up here take turns at once; in SQLite's busy handler they would
-        # sleep and starve. Publishing inside keeps the listeners' order that of the commits.
+        with self.engine.connect() as conn, conn.begin():
+            tx = Tx(conn, self.clock())
+            result = work(tx)
+            entries = tx.write_events()
+        self._publish(entries)
+        return result
+
+    def _change_in_turn(self, work: Callable[[Tx], T]) -> T:
+        mine = _Waiting(work)
+        self._waiting.append(mine)
         with self._turn:
+            # Whoever has the turn serves all who wait by then, and most find themselves served.
+            if not mine.served:
+                self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
+        if mine.error is not None:
+            raise mine.error
+        return cast(T, mine.result)
+
+    def _serve(self, together: Sequence[_Waiting]) -> None:
+        try:
             with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
+                for one in together:
+                    self._attempt(conn, one)
+        except BaseException as error:
+            # Nothing of this is on disk: whoever has no error of its own shares this one.
+            for one in together:
+                one.error = one.error or error
+        for one in together:
+            one.served = True
+        for one in together:
+            if one.error is None:
+                self._publish(one.entries)
+
+    def _attempt(self, conn: Connection, one: _Waiting) -> None:
+        for attempt in range(ATTEMPTS):
+            point = conn.begin_nested()
+            try:
                 tx = Tx(conn, self.clock())
-                result = work(tx)
-                entries = tx.write_events()
-            self._publish(entries)
-            return result
+                one.result = one.work(tx)
+                one.entries = tx.write_events()
+                point.commit()
+                return
+            except (LostRace, IntegrityError) as error:
+                point.rollback()
+                log.debug("a change lost a race (attempt %d): %s", attempt + 1, error)
+            except Exception as error:
+                # SQLite gives the whole transaction up where the disk is full; then this raises too, and all fail.
+                point.rollback()
+                one.error = error
+                return
+        one.error = Conflict("it is being changed by others right now: try again")
 
     def _publish(self, entries: Sequence[LogEntry]) -> None:
         if entries:

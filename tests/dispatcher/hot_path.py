@@ -18,6 +18,7 @@ from renderbros_addon.dispatcher import api_leases, leases, results, scheduler, 
 from renderbros_addon.dispatcher.assessor import Assessor
 from renderbros_addon.dispatcher.dependencies import known_worker
 from renderbros_addon.dispatcher.idempotency import Key
+from renderbros_addon.dispatcher.scratch import Scratch
 from renderbros_addon.dispatcher.service import Dispatcher
 from renderbros_addon.dispatcher.store import Store
 from renderbros_addon.dispatcher.verification import Desk
@@ -199,7 +200,7 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
         task = tasks.load(conn, row.task_id)
     assessor = Assessor(store, service.blobs, Desk())
     checker: Any = None  # for images that are to be compared, of which there are none
-    step("accept", lambda: assessor.take_in(checker, row, task, folder, result.output, {}, folder))
+    step("accept", lambda: assessor.take_in(checker, row, task, folder, result.output, {}, Scratch(folder)))
 
     def look() -> Any:
         with store.read() as conn:

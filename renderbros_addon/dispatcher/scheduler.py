@@ -14,10 +14,10 @@ from functools import cached_property
 from itertools import groupby
 from math import ceil
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 from ..protocol.leases import Lease, LeaseRequest
-from ..protocol.states import FailureKind, JobStatus, TaskKind, WorkerStatus
+from ..protocol.states import FailureKind, JobStatus, TaskKind, TaskStatus, WorkerStatus
 from . import chunks, fairness, jobs, leases, matching, tasks, workers
 from .available import Available
 from .errors import LostRace
@@ -25,6 +25,7 @@ from .prepared import Prepared
 from .store import Tx
 from .tables import AnyRow, blocks, failures
 from .tables import jobs as jobs_table
+from .tables import tasks as tasks_table
 
 _WORKABLE = Prepared(
     select(
@@ -165,6 +166,26 @@ def share(queued: int, rivals: int, held: int, asked: int) -> int:
     batch = max(1, ceil(queued / (2 * rivals)))
     even = ceil((queued + held) / rivals) - held
     return max(0 if held else 1, min(asked, batch, even))
+
+
+_ANY_QUEUED = Prepared(
+    select(tasks_table.c.job_id)
+    .join(jobs_table, jobs_table.c.id == tasks_table.c.job_id)
+    .where(
+        jobs_table.c.status.in_(jobs.WORKABLE),
+        tasks_table.c.status == TaskStatus.QUEUED,
+        or_(
+            tasks_table.c.not_before.is_(None),
+            tasks_table.c.not_before <= bindparam("now", type_=tasks_table.c.not_before.type),
+        ),
+    )
+    .limit(1)
+)
+
+
+def any_queued(conn: Connection, now: datetime) -> bool:
+    """Is there a task that somebody could take, whoever that is?"""
+    return _ANY_QUEUED.first(conn, now=now) is not None
 
 
 def has_work(conn: Connection, worker: AnyRow, now: datetime) -> bool:

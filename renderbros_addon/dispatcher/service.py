@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
 from ..protocol.events import TaskProgress
+from ..protocol.jobs import LogEntry
 from ..protocol.leases import Progress
 from ..protocol.states import LeaseStatus
 from . import jobs, leases, workers
@@ -26,6 +28,7 @@ from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
 from .metrics import Metrics
+from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
 from .store import Clock, Store, utc_now
 from .sweeper import Sweeper
@@ -67,6 +70,7 @@ class Dispatcher:
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
         )
+        self.neighbours = Neighbours(self.store, self._hear_neighbour, self.hub.wake_all)
         self._seen: dict[str, float] = {}
         self._seen_lock = threading.Lock()
         self._started = False
@@ -89,12 +93,14 @@ class Dispatcher:
         self.store.listen(self.metrics.count)
         self.intake.start()
         self.sweeper.start()
+        self.neighbours.start()
         self.ready = True
 
     def close(self) -> None:
         """Stop everything and let go of the data folder."""
         self.ready = False
         self.hub.stop()
+        self.neighbours.close()
         self.sweeper.close()
         self.intake.close()
         self.store.close()
@@ -108,6 +114,12 @@ class Dispatcher:
         size = self.blobs.size(sha256)
         if size is not None:
             self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size))
+
+    def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
+        """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""
+        self.callers.forget(entries)
+        self.board.forget(entries)
+        self.hub.publish(entries)
 
     def is_due(self, worker_id: str) -> bool:
         """Is it time to note in the database that a worker is there?"""

@@ -41,6 +41,9 @@ ATTEMPTS = 8
 MOST_TOGETHER = 64
 """Changes that share a commit at most: those behind them wait for all of it."""
 
+CHANNEL = "renderbros_events"
+"""Where dispatchers on one PostgreSQL database tell each other of their changes."""
+
 # Keys of PostgreSQL advisory locks: any numbers, as long as nothing else in the database uses them.
 _MIGRATION_LOCK = 0x52425F01
 _EVENT_LOCK = 0x52425F02
@@ -65,7 +68,8 @@ _LEAVE = Prepared(
 class Tx:
     """One change in the making: its connection, its moment, and the events it will leave."""
 
-    def __init__(self, conn: Connection, now: datetime) -> None:
+    def __init__(self, conn: Connection, now: datetime, origin: str = "") -> None:
+        self._origin = origin
         self.conn = conn
         self.now = now
         self.postgres = conn.dialect.name == "postgresql"
@@ -93,10 +97,15 @@ class Tx:
             # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
             # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
             self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
-        return tuple(
+        entries = tuple(
             LogEntry(id=_LEAVE.scalar(self.conn, **row), **{**row, "detail": json.loads(row["detail"])})
             for row in self._pending
         )
+        if self.postgres:
+            # The lock above makes the ids a range of our own.
+            payload = f"{self._origin} {entries[0].id} {entries[-1].id}"
+            self.conn.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+        return entries
 
 
 @dataclass(eq=False)
@@ -115,6 +124,8 @@ class Store:
 
     def __init__(self, url: str, clock: Clock = utc_now) -> None:
         self.clock = clock
+        self.origin = new_id()
+        """Whose changes are ours, told to other dispatchers on the same PostgreSQL database."""
         self._listeners: list[Callable[[Sequence[LogEntry]], None]] = []
         self._turn = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
@@ -147,7 +158,7 @@ class Store:
 
     def _change_once(self, work: Callable[[Tx], T]) -> T:
         with self.engine.connect() as conn, conn.begin():
-            tx = Tx(conn, self.clock())
+            tx = Tx(conn, self.clock(), self.origin)
             result = work(tx)
             entries = tx.write_events()
         self._publish(entries)

@@ -305,7 +305,7 @@ def print_plans() -> None:
         for name, statements in record(Path(folder)).items():
             print(f"{name}: {len(statements)} statements")
             for statement in statements:
-                print(f"  {' '.join(statement.text.split())[:200]}")
+                print(f"  {' '.join(statement.text.split())[:200]}  ({100 * statement.steps} steps)")
                 for step in statement.plan:
                     print(f"      {step}")
 

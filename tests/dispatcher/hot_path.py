@@ -45,6 +45,7 @@ class _Cursor(sqlite3.Cursor):
         assert isinstance(connection, _Connection)
         seen = connection.seen
         if seen is None or text.split(" ", 1)[0] in ("BEGIN", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK", "EXPLAIN"):
+            connection.set_progress_handler(None, 100)
             return super().execute(text, values)
         # Unlike what a trace would show, with its parameters unknown: as SQLite had to plan it.
         rows = sqlite3.Connection.cursor(connection, sqlite3.Cursor).execute(f"EXPLAIN QUERY PLAN {text}", values)
@@ -55,11 +56,9 @@ class _Cursor(sqlite3.Cursor):
             statement.steps += 1
             return 0
 
+        # Until the next statement: rows are found as they are fetched.
         connection.set_progress_handler(step, 100)
-        try:
-            return super().execute(text, values)
-        finally:
-            connection.set_progress_handler(None, 100)
+        return super().execute(text, values)
 
 
 class _Connection(sqlite3.Connection):
@@ -181,7 +180,7 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
 
     def lease(key: str) -> Any:
         wanted = LeaseRequest(count=1, open_job=job)
-        answer = api_leases._grant(service, enrolled.id, wanted, Key.of("POST", "/leases", "me", key, b""), False)
+        answer = api_leases._grant(service, enrolled.id, wanted, Key.of("POST", "/leases", "me", key, b""))
         assert answer is not None
         return json.loads(answer.body)["leases"][0]
 
@@ -207,6 +206,12 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
             return scheduler.has_work(conn, workers.load(conn, enrolled.id), store.clock())
 
     assert step("look for work", look)
+
+    def anything() -> Any:
+        with store.read() as conn:
+            return scheduler.any_queued(conn, store.clock())
+
+    step("anything queued", anything)
 
     def page() -> Any:
         with store.read() as conn:

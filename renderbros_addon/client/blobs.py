@@ -24,6 +24,9 @@ CHUNK = 1 << 18
 SENT_CHUNK = 1 << 16
 """Bytes given to the socket at once. Each must be taken within the connect timeout, so slow lines need them small."""
 
+AT_ONCE = 1 << 20
+"""Bytes up to which to send costs no more than to ask whether it is needed."""
+
 SEND_TIMEOUT = 30.0
 """Seconds for one chunk to leave (urllib3 sends under the connect timeout)."""
 
@@ -52,9 +55,18 @@ def size_of(connection: Connection, sha256: str) -> int:
             raise error_for(problem_of(response).model_copy(update={"title": f"no blob {sha256}"}))
 
 
-def upload(connection: Connection, path: Path, sha256: str, size: int, progress: Progress | None = None) -> None:
+def upload(
+    connection: Connection,
+    path: Path,
+    sha256: str,
+    size: int,
+    progress: Progress | None = None,
+    *,
+    fresh: bool = False,
+) -> None:
     """Make sure the dispatcher has the blob ``sha256``, sending ``path`` (``size`` bytes) if it does not.
 
+    ``fresh`` says that it hardly can have it: a small one is then sent without asking first.
     Goes on where an earlier upload broke off, also one by another process. The retry budget counts from the last
     progress. WrongDigest if the file's content is not what ``sha256`` says, OSError if it can't be read, and the
     errors of :meth:`Connection.call`.
@@ -66,7 +78,8 @@ def upload(connection: Connection, path: Path, sha256: str, size: int, progress:
     while True:
         retrier.check_stopped()
         try:
-            kept = _kept(connection, sha256)
+            kept = 0 if fresh and size <= AT_ONCE else _kept(connection, sha256)
+            fresh = False
             if kept is None:
                 told(size, size)
                 return

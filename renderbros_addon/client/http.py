@@ -151,9 +151,11 @@ class DispatcherClient(Connection):
         """See :func:`blobs.size_of`."""
         return blobs.size_of(self, sha256)
 
-    def upload(self, path: Path, sha256: str, size: int, progress: blobs.Progress | None = None) -> None:
+    def upload(
+        self, path: Path, sha256: str, size: int, progress: blobs.Progress | None = None, *, fresh: bool = False
+    ) -> None:
         """See :func:`blobs.upload`."""
-        blobs.upload(self, path, sha256, size, progress)
+        blobs.upload(self, path, sha256, size, progress, fresh=fresh)
 
     def download(
         self,

@@ -26,7 +26,7 @@ MAX_WAIT = 30.0
 """Seconds that a request for leases waits at most; less than what counts as a worker's silence."""
 
 LOOK_EVERY = 10.0
-"""Seconds between two looks of a waiting request that nothing woke. Whoever makes work wakes it, another dispatcher too;
+"""Seconds between two looks of a waiting request that nothing woke. Whoever makes work wakes it, here or elsewhere;
 this is for a word that got lost."""
 
 _NONE = LeaseBatch(leases=())

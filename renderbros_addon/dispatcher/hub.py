@@ -37,6 +37,9 @@ MAY_TAKE_MORE = frozenset({"task.submitted", "worker.online", "worker.resumed"})
 """Events after which the worker they name may be given work that was there already."""
 
 
+_HEARD = MAKE_WORK | MAY_TAKE_MORE
+
+
 @dataclass(eq=False)
 class Subscriber:
     """One WebSocket: a worker's, or a viewer's of one job or of all."""
@@ -100,7 +103,9 @@ class Hub:
 
     def publish(self, entries: Sequence[LogEntry]) -> None:
         """Tell everyone concerned about changes that are committed."""
-        self._call(self._publish, entries)
+        # Most concern nobody, and even to wake the loop takes a while.
+        if self._subscribers or any(entry.event in _HEARD for entry in entries):
+            self._call(self._publish, entries)
 
     def progress(self, message: TaskProgress) -> None:
         """Tell viewers how far a task is."""

@@ -36,7 +36,7 @@ def has_device(job: AnyRow | Needs, able: Capabilities) -> bool:
     return any(device.kind == job.device for device in able.devices)
 
 
-def render_class(job: AnyRow, able: Capabilities) -> str | None:
+def render_class(job: AnyRow | Needs, able: Capabilities) -> str | None:
     """What workers must share to make the same pixels to the last bit: Blender's build, platform, instruction set and
     device. None for an engine that isn't repeatable to the last bit: the drawing of EEVEE and Workbench is the
     graphics driver's.

@@ -19,7 +19,7 @@ from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import failures, frames, jobs, leases, matching, tasks, workers
+from . import failures, frames, jobs, leases, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .prepared import Prepared, param
 from .store import Tx
@@ -101,7 +101,7 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
         raise Conflict(f"there is no blob {min(missing)}: upload it, then send the result again", word="missing_blob")
     task = tasks.load(tx.conn, lease.task_id)
     _check_names(result, tasks.extras(task, jobs.spec_of(job)))
-    able = workers.capabilities(workers.load(tx.conn, worker_id).capabilities)
+    able = workers.load(tx.conn, worker_id).capabilities
     lease = leases.load(tx.conn, lease_id) or lease
     in_time = lease.status == LeaseStatus.HELD
     wanted = task.status in tasks.OPEN
@@ -114,7 +114,7 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
         worker_id=worker_id,
         frame=task.frame,
         subject_id=task.subject_id,
-        render_class=matching.render_class(job, able),
+        render_class=workers.render_class(job, able),
         status=_S.PENDING if wanted else _S.EVIDENCE,
         wanted=wanted,
         late=not in_time,

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, or_, select
 
 from ..protocol.leases import Lease, LeaseRequest
 from ..protocol.states import FailureKind, JobStatus, TaskKind, TaskStatus, WorkerStatus
-from . import chunks, fairness, jobs, leases, matching, tasks, workers
+from . import chunks, fairness, jobs, leases, tasks, workers
 from .available import Available
 from .errors import LostRace
 from .prepared import Prepared
@@ -69,8 +69,7 @@ def candidates(conn: Connection, worker: AnyRow) -> list[Candidate]:
     text, owner = worker.capabilities, workers.owner_of(worker)
     found = [job for job in _WORKABLE.all(conn) if job.id not in blocked and workers.fits(job, text)]
     found.sort(key=lambda job: -job.priority)
-    able = workers.capabilities(text) if found else None
-    return [Candidate(conn, job, worker.id, owner, matching.render_class(job, able)) for job in found if able]
+    return [Candidate(conn, job, worker.id, owner, workers.render_class(job, text)) for job in found]
 
 
 def blocked_pairs(conn: Connection, job_ids: Sequence[str]) -> set[tuple[str, str]]:
@@ -108,12 +107,14 @@ def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Che
     In the order of their enrolment.
     """
     job = jobs.load(conn, job_id)
-    online = {worker.id: worker for worker in workers.online(conn)}
-    found = fit_for(conn, job)
+    blocked = _BLOCKED_IN.scalars(conn, of=job_id)
     return [
-        Checker(worker_id, owner, matching.render_class(job, workers.capabilities(online[worker_id].capabilities)))
-        for worker_id in sorted(found & online.keys(), key=lambda one: (online[one].enrolled_at, one))
-        if (owner := workers.owner_of(online[worker_id])) not in barred and worker_id not in barred
+        Checker(worker.id, owner, workers.render_class(job, worker.capabilities))
+        for worker in workers.online(conn)
+        if (owner := workers.owner_of(worker)) not in barred
+        and worker.id not in barred
+        and worker.id not in blocked
+        and workers.fits(job, worker.capabilities)
     ]
 
 

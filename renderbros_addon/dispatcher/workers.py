@@ -105,9 +105,9 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
 _LOAD = Prepared(select(workers).where(workers.c.id == bindparam("of")))
 _BY_TOKEN = Prepared(select(workers).where(workers.c.token_hash == bindparam("token")))
 _ONLINE = Prepared(
-    select(workers.c.id, workers.c.capabilities, workers.c.owner, workers.c.enrolled_at).where(
-        workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False)
-    )
+    select(workers.c.id, workers.c.capabilities, workers.c.owner)
+    .where(workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False))
+    .order_by(workers.c.enrolled_at, workers.c.id)
 )
 _SEEN = Prepared(
     update(workers).where(workers.c.id == bindparam("of")).values(last_seen=param(workers.c.last_seen, "now"))
@@ -158,6 +158,16 @@ def fits(job: AnyRow, text: str) -> bool:
     return _fits(job.series, job.engine, job.device, text)
 
 
+@lru_cache(maxsize=65536)
+def _render_class(engine: str, device: str, text: str) -> str | None:
+    return matching.render_class(matching.Needs("", engine, device), capabilities(text))
+
+
+def render_class(job: AnyRow, text: str) -> str | None:
+    """The class of the pixels that a worker with these capabilities, as kept in its row, makes of ``job``."""
+    return _render_class(job.engine, job.device, text)
+
+
 _ABLE = Prepared(
     select(workers.c.id, workers.c.capabilities).where(
         workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False)
@@ -171,7 +181,7 @@ def able(conn: Connection) -> Sequence[AnyRow]:
 
 
 def online(conn: Connection) -> Sequence[AnyRow]:
-    """Those that may get tasks: ``id``, ``capabilities``, ``owner`` and ``enrolled_at`` of each."""
+    """Those that may get tasks: ``id``, ``capabilities`` and ``owner`` of each, in the order of enrolment."""
     return _ONLINE.all(conn)
 
 

@@ -140,7 +140,7 @@ class Uploader:
         elif isinstance(task.outcome, Image):
             places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
             for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):
-                self._client.upload(path, output.sha256, output.size)
+                self._client.upload(path, output.sha256, output.size, fresh=True)
             answer = self._client.result(lease_id, report, key=key)
             if answer.late or not answer.wanted:
                 log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)

@@ -58,7 +58,13 @@ def size_of(connection: Connection, sha256: str) -> int:
             raise error_for(problem_of(response).model_copy(update={"title": f"no blob {sha256}"}))
 
 
-def upload(connection: Connection, path: Path, sha256: str, size: int, progress: Progress | None = None) -> None:
+def upload(
+    connection: Connection,
+    path: Path,
+    sha256: str,
+    size: int,
+    progress: Progress | None = None,
+) -> None:
     """Make sure the dispatcher has the blob ``sha256``, sending ``path`` (``size`` bytes) if it does not.
 
     Goes on where an earlier upload broke off, also one by another process. The retry budget counts from the last

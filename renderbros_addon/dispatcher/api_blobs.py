@@ -75,14 +75,11 @@ def blobs_router(
         a Content-Length is not needed then. 201: whole and right. 202: more is to come. 409: go on at Upload-Offset.
         415: not in this coding. 422: the digest is wrong.
         """
-        if await run_in_threadpool(store.size, sha256) is not None:
-            await _drain(request)
-            await run_in_threadpool(tell, sha256)
-            return Response(status_code=201, headers=_headers(sha256))
         coding = request.headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", CODING):
             await _drain(request)
             return problem(415, "unknown_coding", "unknown coding", f"only {CODING} is unpacked here, not {coding!r}")
+        # Each call to a thread costs more than what it does for a small blob: as few as can be.
         announced = request.headers.get("content-length")
         if coding == "identity" and (announced is None or not announced.isdecimal()):
             return problem(411, "length_required", "a blob's upload needs a Content-Length")
@@ -163,8 +160,12 @@ async def _receive(
     *,
     packed: bool,
 ) -> Response:
-    upload: PartialUpload = await run_in_threadpool(store.begin, sha256, offset, total)
+    upload: PartialUpload | None = await run_in_threadpool(_begin, store, tell, sha256, offset, total)
+    if upload is None:
+        await _drain(request)
+        return Response(status_code=201, headers=_headers(sha256))
     take = Inflater(upload.write) if packed else upload.write
+    whole = False
     try:
         chunks = request.stream()
         buffer = bytearray()
@@ -173,11 +174,11 @@ async def _receive(
                 async with asyncio.timeout(SILENCE):
                     chunk = await anext(chunks, b"")
                 buffer += chunk
-                if len(buffer) >= CHUNK or (buffer and not chunk):
-                    await run_in_threadpool(take, bytes(buffer))
-                    buffer.clear()
                 if not chunk:
                     break
+                if len(buffer) >= CHUNK:
+                    await run_in_threadpool(take, bytes(buffer))
+                    buffer.clear()
         except (ClientDisconnect, TimeoutError):
             await run_in_threadpool(take, bytes(buffer))
             raise
@@ -187,16 +188,35 @@ async def _receive(
             take(buffer)
             upload.close()
             return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
-        if isinstance(take, Inflater) and not take.whole:
-            raise BadCoding("the compressed stream has no end")
-        if not await run_in_threadpool(upload.finish):
-            return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
+        whole = await run_in_threadpool(_end, upload, take, bytes(buffer), tell)
     finally:
         if not upload.closed:
             await run_in_threadpool(upload.close)
-    await run_in_threadpool(tell, sha256)
+    if not whole:
+        return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
     log.debug("blob %s arrived, %d bytes", sha256, total)
     return Response(status_code=201, headers=_headers(sha256))
+
+
+def _begin(store: BlobStore, tell: Callable[[str], None], sha256: str, offset: int, total: int) -> PartialUpload | None:
+    """None for a blob that is there already."""
+    if store.size(sha256) is not None:
+        tell(sha256)
+        return None
+    return store.begin(sha256, offset, total)
+
+
+def _end(upload: PartialUpload, take: Callable[[bytes], None], rest: bytes, tell: Callable[[str], None]) -> bool:
+    """Write the last bytes. True if the blob is whole now."""
+    if rest:
+        take(rest)
+    if isinstance(take, Inflater) and not take.whole:
+        raise BadCoding("the compressed stream has no end")
+    whole = upload.finish()
+    upload.close()
+    if whole:
+        tell(upload.sha256)
+    return whole
 
 
 async def _drain(request: Request) -> None:

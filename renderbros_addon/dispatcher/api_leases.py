@@ -25,8 +25,9 @@ router = APIRouter(prefix="/leases", tags=["leases"], responses=DOCUMENTED)
 MAX_WAIT = 30.0
 """Seconds that a request for leases waits at most; less than what counts as a worker's silence."""
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks of a waiting request that nothing woke: another dispatcher may have made the work."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks of a waiting request that nothing woke. Whoever makes work wakes it, here or elsewhere;
+this is for a word that got lost."""
 
 _NONE = LeaseBatch(leases=())
 
@@ -43,13 +44,14 @@ async def lease(
     """Ask for tasks, waiting up to ``wait`` (at most 30) seconds for some. An empty batch if there are none."""
     deadline = time.monotonic() + min(wait, MAX_WAIT)
     again = False
-    with service.hub.waiting(worker.id) as woken:
+    with service.hub.waiting(worker.id) as waiter:
         while True:
-            woken.clear()
             # Nobody may be there any more to take what is leased now; it would lie idle until it expires.
             if await request.is_disconnected():
                 return respond(answered(_NONE))
-            answer = await run_in_threadpool(_grant, service, worker.id, wanted, key, again)
+            began = service.hub.begin_look(waiter)
+            answer, left_over = await run_in_threadpool(_look, service, worker.id, wanted, key, again)
+            service.hub.end_look(waiter, began, left=left_over)
             left = deadline - time.monotonic()
             if answer is not None:
                 return respond(answer)
@@ -57,16 +59,27 @@ async def lease(
                 return respond(answered(_NONE))
             again = True
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), min(left, LOOK_EVERY))
+                await asyncio.wait_for(waiter.event.wait(), min(left, LOOK_EVERY))
 
 
-def _grant(service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None, again: bool) -> Answer | None:
-    """Leases, or the answer that the same request got before; None if there are none."""
+def _look(
+    service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None, again: bool
+) -> tuple[Answer | None, bool]:
+    """Leases, or the answer that the same request got before; None if there are none. And whether others may find
+    something.
+    """
     if again or key is None:
         # Waiting costs no write.
         with service.store.read() as conn:
-            if not scheduler.has_work(conn, workers.load(conn, worker_id), service.store.clock()):
-                return None
+            now = service.store.clock()
+            if not scheduler.any_queued(conn, now):
+                return None, False
+            if not scheduler.has_work(conn, workers.load(conn, worker_id), now):
+                return None, True
+    return _grant(service, worker_id, wanted, key), True
+
+
+def _grant(service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None) -> Answer | None:
 
     def work(tx: Tx) -> Answer | None:
         def first_time() -> Answer:

@@ -51,8 +51,10 @@ def app_around(dispatcher: Dispatcher) -> FastAPI:
     )
     app.state.dispatcher = dispatcher
     problems.install(app)
+    # Routes are looked through in this order: first what each task asks for.
+    app.include_router(api_leases.router, prefix=API_PREFIX)
     app.include_router(blobs_router(dispatcher.blobs, dispatcher.blob_arrived), prefix=API_PREFIX)
-    for part in (api_jobs, api_leases, api_workers, api_events):
+    for part in (api_jobs, api_workers, api_events):
         app.include_router(part.router, prefix=API_PREFIX)
     app.include_router(api_health.router)
 

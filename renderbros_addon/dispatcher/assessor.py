@@ -22,6 +22,7 @@ from .asking import PARTS, part_size
 from .blobs import BlobCorrupt, BlobStore
 from .checks import Opinion
 from .comparing import Comparer
+from .scratch import Scratch
 from .store import Store
 from .suspicion import suspicion
 from .tables import AnyRow
@@ -50,16 +51,16 @@ class Assessor:
         image: Path,
         output: Output,
         extras: Mapping[str, Output],
-        folder: Path,
+        scratch: Scratch,
     ) -> results.ResultStatus:
         """A result whose files are good is accepted, or held to be checked by others; a checker's is compared.
 
-        ``image`` is its file, ``folder`` a place for others. Returns what became of it.
+        ``image`` is its file, ``scratch`` a place for others. Returns what became of it.
         """
         desk = self._desk
         if result.subject_id is not None:
             # Compared first, while the result still waits: whatever fails or is killed here is taken up again.
-            found = self._opinion(checker, result, image, extras, folder)
+            found = self._opinion(checker, result, image, extras, scratch)
             return self._store.change(lambda tx: desk.take_opinion(tx, result.id, output, extras, found))
         if task.linear and self._is_unlike_other_tiles(result, task, output):
             return results.ResultStatus.REJECTED
@@ -69,7 +70,7 @@ class Assessor:
             before = frames.output_before(conn, task) if plan and plan.draw is Draw.PART and not task.linear else None
         regions: Sequence[Region] = ()
         if plan is not None:
-            regions = self._where(checker, plan, tasks.region_of(task), image, before, folder)
+            regions = self._where(checker, plan, tasks.region_of(task), image, before, scratch)
         why = plan.reason if plan else ""
         return self._store.change(
             lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=why, suspicion=odd)
@@ -93,7 +94,7 @@ class Assessor:
         return True
 
     def _where(
-        self, checker: ImageChecker, plan: Plan, whole: Region, image: Path, before: str | None, folder: Path
+        self, checker: ImageChecker, plan: Plan, whole: Region, image: Path, before: str | None, scratch: Scratch
     ) -> Sequence[Region]:
         """What of an image is to be rendered again: all of it, or parts where there is something to see."""
         size = part_size(whole)
@@ -102,7 +103,7 @@ class Assessor:
         neighbour = None
         if before is not None:
             with contextlib.suppress(FileNotFoundError, BlobCorrupt):
-                neighbour = self._blobs.local_copy(before, folder / "before")
+                neighbour = self._blobs.local_copy(before, scratch.folder / "before")
         try:
             weights = checker.attention(image, neighbour)
         except ImageError as error:
@@ -111,7 +112,7 @@ class Assessor:
         return draw_regions(weights, whole, size, PARTS, self._desk.random)
 
     def _opinion(
-        self, checker: ImageChecker, result: AnyRow, image: Path, extras: Mapping[str, Output], folder: Path
+        self, checker: ImageChecker, result: AnyRow, image: Path, extras: Mapping[str, Output], scratch: Scratch
     ) -> Opinion | None:
         """Compare a checker's image with what it is about; None if nobody waits for that any more."""
         with self._store.read() as conn:
@@ -119,7 +120,7 @@ class Assessor:
             if check is None or check.status != CheckStatus.OPEN:
                 return None
             try:
-                found = Comparer(self._blobs, checker).opinion(conn, check, result, image, extras, folder)
+                found = Comparer(self._blobs, checker).opinion(conn, check, result, image, extras, scratch)
             except (FileNotFoundError, BlobCorrupt) as error:
                 found = Opinion("inconclusive", f"the result's file is gone: {error}", exact=False)
         about = {"job": check.job_id, "task": check.task_id, "worker": check.worker_id}

@@ -184,7 +184,7 @@ class BlobStore:
             return
         # obstore renames too but never syncs: after a power cut its blob could be a hole. And a rename spares a copy.
         target = self._folder / _key(sha256)
-        is_new = not target.parent.exists()
+        new = [folder for folder in (target.parent, target.parent.parent) if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             whole.replace(target)
@@ -198,9 +198,8 @@ class BlobStore:
                 raise
             self._publish_across_devices(whole, target)
         sync_folder(target.parent)
-        if is_new:
-            sync_folder(target.parent.parent)
-            sync_folder(self._folder)
+        for folder in new:
+            sync_folder(folder.parent)
 
     def _publish_across_devices(self, whole: Path, target: Path) -> None:
         incoming = self._incoming()
@@ -234,23 +233,37 @@ class BlobStore:
             yield from map(bytes, obstore.get(self._store, _key(sha256), options={"range": (start, end)}).stream(CHUNK))
 
     def local_copy(self, sha256: str, to: Path) -> Path:
-        """Write the blob to ``to`` (atomically; it appears only whole) and return ``to``.
+        """Write the blob to ``to``, which is for this run alone and so is not synced, and return ``to``.
 
         FileNotFoundError if it is not there; BlobCorrupt if what is stored is wrong: then it is removed, so that it
         can be uploaded again.
         """
-        partial = to.with_name(f"{to.name}.{secrets.token_hex(8)}.tmp")
+        chunks = self.stream(sha256)
+        first = next(chunks, b"")
         try:
-            with partial.open("xb") as sink:
-                for chunk in self.stream(sha256):
+            with to.open("xb") as sink:
+                sink.write(first)
+                for chunk in chunks:
                     sink.write(chunk)
-                sink.flush()
-                os.fsync(sink.fileno())
-            partial.replace(to)
-            sync_folder(to.parent)
-        finally:
-            partial.unlink(missing_ok=True)
+        except BaseException:
+            to.unlink(missing_ok=True)
+            raise
         return to
+
+    def in_place(self, sha256: str) -> Path | None:
+        """Where the blob lies, for reading only; None if it is not there, or the storage is no folder of this machine.
+
+        Nobody has looked at its digest since it came in: who reads it tells by :meth:`found_corrupt`.
+        """
+        if self._folder is None:
+            return None
+        path = self._folder / _key(sha256)
+        return path if path.is_file() else None
+
+    def found_corrupt(self, sha256: str, found: str) -> None:
+        """The bytes stored hash to ``found``: remove them, so that they can be uploaded again."""
+        log.error("blob %s is corrupt in the storage (its bytes hash to %s): removed", sha256, found)
+        self.delete(sha256)
 
     def _checked(self, sha256: str) -> Iterator[bytes]:
         found = hashlib.sha256()
@@ -261,8 +274,7 @@ class BlobStore:
                 yield held
             held = bytes(chunk)
         if found.hexdigest() != sha256:
-            log.error("blob %s is corrupt in the storage (its bytes hash to %s): removed", sha256, found.hexdigest())
-            self.delete(sha256)
+            self.found_corrupt(sha256, found.hexdigest())
             raise BlobCorrupt(f"blob {sha256} was corrupt in the storage and is removed: upload it again")
         if held:
             yield held

@@ -8,16 +8,17 @@ worker has a task is said by its lease alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, not_, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from .available import Available
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import chunks
-from .tables import tasks as tasks_table
-from .tasks import RENDER_RANK, mean_seconds
+from .tasks import mean_seconds
 
 CHUNK_SECONDS = 300.0
 """Rendering in one chunk whose size is automatic: frames come home nearly in order, also where there are thousands."""
@@ -31,13 +32,19 @@ RECENT = 20
 MOST_SEEN = 10_000
 """Open frames that are looked at for a half to take."""
 
+_END = 1 << 30
+"""Beyond every ordinal."""
 
-# Chunks are of what is to be rendered; the rank is named because the index has it before the ordinal.
-_RENDER = tasks_table.c.rank == RENDER_RANK
 
-
-def _between(start: int, stop: int) -> ColumnElement[bool]:
-    return and_(_RENDER, tasks_table.c.ordinal >= start, tasks_table.c.ordinal < stop)
+_MINE = Prepared(select(chunks).where(chunks.c.job_id == bindparam("of"), chunks.c.worker_id == bindparam("by")))
+_OF_JOB = Prepared(select(chunks).where(chunks.c.job_id == bindparam("of")))
+_OF_OWNER = (chunks.c.job_id == bindparam("of")) & (chunks.c.worker_id == bindparam("by"))
+_ADVANCE = Prepared(
+    update(chunks).where(_OF_OWNER, chunks.c.at < bindparam("next")).values(at=param(chunks.c.at, "next"))
+)
+_CUT = Prepared(update(chunks).where(_OF_OWNER).values(stop=param(chunks.c.stop, "middle")))
+_DELETE = Prepared(delete(chunks).where(_OF_OWNER))
+_INSERT = Prepared(insert(chunks).values({column.name: param(column) for column in chunks.c}))
 
 
 @dataclass(frozen=True)
@@ -49,52 +56,47 @@ class Chunk:
     at: int
     stop: int
 
-    @property
-    def whole(self) -> ColumnElement[bool]:
-        """Where its owner looks for frames, which finds those that came back as well."""
-        return _between(self.start, self.stop)
 
-    @property
-    def rest(self) -> ColumnElement[bool]:
-        """What others leave to its owner."""
-        return _between(self.at, self.stop)
+def of_worker(conn: Connection, job_id: str, worker_id: str) -> Chunk | None:
+    """The worker's chunk of a job."""
+    row = _MINE.first(conn, of=job_id, by=worker_id)
+    return None if row is None else Chunk(row.worker_id, row.start, row.at, row.stop)
 
 
 def of_job(conn: Connection, job_id: str) -> dict[str, Chunk]:
     """By worker."""
-    rows = conn.execute(select(chunks).where(chunks.c.job_id == job_id))
+    rows = _OF_JOB.all(conn, of=job_id)
     return {row.worker_id: Chunk(row.worker_id, row.start, row.at, row.stop) for row in rows}
 
 
 def advance(tx: Tx, job_id: str, worker_id: str, at: int) -> None:
     """A worker got the frames of its chunk before ``at``."""
-    tx.conn.execute(
-        update(chunks).where(chunks.c.job_id == job_id, chunks.c.worker_id == worker_id, chunks.c.at < at).values(at=at)
-    )
+    _ADVANCE.run(tx.conn, of=job_id, by=worker_id, next=at)
 
 
 def open_next(
     tx: Tx,
     job_id: str,
     worker_id: str,
-    available: ColumnElement[bool],
+    available: Available,
     rivals: Collection[str],
     asked: int | None,
 ) -> Chunk | None:
-    """Set frames aside for a worker whose chunk is used up; None if no frame is ``available``.
+    """Set frames aside for a worker whose chunk is used up; None if no frame is ``available`` to it.
 
     ``rivals`` are the workers that the job is shared among: what is set aside for others than those is given up.
     ``asked`` is the number of frames that the submitter wants in a chunk. The caller holds the job's lock alone.
     """
     all_chunks = of_job(tx.conn, job_id)
     gone = [other for other in all_chunks if other not in rivals or other == worker_id]
-    tx.conn.execute(delete(chunks).where(chunks.c.job_id == job_id, chunks.c.worker_id.in_(gone)))
+    for other in gone:
+        _DELETE.run(tx.conn, of=job_id, by=other)
     others = [chunk for chunk in all_chunks.values() if chunk.worker_id not in gone and chunk.at < chunk.stop]
     opened = _unstarted(tx.conn, job_id, worker_id, available, others, max(1, len(rivals)), asked)
     if opened is None:
         opened = _half_of_another(tx, job_id, worker_id, available, others)
     if opened is not None:
-        tx.conn.execute(insert(chunks).values(job_id=job_id, **asdict(opened)))
+        _INSERT.run(tx.conn, job_id=job_id, **asdict(opened))
     return opened
 
 
@@ -102,26 +104,34 @@ def _unstarted(
     conn: Connection,
     job_id: str,
     worker_id: str,
-    available: ColumnElement[bool],
+    available: Available,
     others: Sequence[Chunk],
     rivals: int,
     asked: int | None,
 ) -> Chunk | None:
     """From the first frame that is in nobody's chunk: one that came back, or one that nobody has begun."""
     most = asked or most_by_time(mean_seconds(conn, job_id, RECENT))
-    outside = and_(available, not_(or_(*(chunk.rest for chunk in others)))) if others else available
     # Counted only as far as it makes a difference.
     enough = 1 if asked else min(MOST_SEEN, 2 * rivals * most)
-    free = _ordinals(conn, outside, enough)
+    free: list[int] = []
+    for start, stop in gaps(others):
+        free += available.ordinals(start, stop, enough - len(free))
+        if len(free) >= enough:
+            break
     if not free:
         return None
     size = asked or automatic(most, len(free), rivals)
     return Chunk(worker_id, free[0], free[0], end_of_run(free[0], size, others))
 
 
-def _ordinals(conn: Connection, wanted: ColumnElement[bool], most: int) -> list[int]:
-    query = select(tasks_table.c.ordinal).where(wanted, _RENDER).order_by(tasks_table.c.ordinal).limit(most)
-    return list(conn.execute(query).scalars())
+def gaps(others: Iterable[Chunk]) -> Iterator[tuple[int, int]]:
+    """The ranges of ordinals, rising, that are in nobody's rest of a chunk."""
+    start = 0
+    for chunk in sorted(others, key=lambda chunk: chunk.at):
+        if chunk.at > start:
+            yield start, chunk.at
+        start = max(start, chunk.stop)
+    yield start, _END
 
 
 def most_by_time(seconds: float | None) -> int:
@@ -140,15 +150,13 @@ def end_of_run(start: int, size: int, others: Iterable[Chunk]) -> int:
 
 
 def _half_of_another(
-    tx: Tx, job_id: str, worker_id: str, available: ColumnElement[bool], others: Sequence[Chunk]
+    tx: Tx, job_id: str, worker_id: str, available: Available, others: Sequence[Chunk]
 ) -> Chunk | None:
-    split = halved(_ordinals(tx.conn, available, MOST_SEEN), others)
+    split = halved(available.ordinals(0, _END, MOST_SEEN), others)
     if split is None:
         return None
     victim, middle = split
-    tx.conn.execute(
-        update(chunks).where(chunks.c.job_id == job_id, chunks.c.worker_id == victim.worker_id).values(stop=middle)
-    )
+    _CUT.run(tx.conn, of=job_id, by=victim.worker_id, middle=middle)
     return Chunk(worker_id, middle, middle, victim.stop)
 
 

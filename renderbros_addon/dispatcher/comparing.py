@@ -17,6 +17,7 @@ from . import checks, results, tasks
 from .blobs import BlobCorrupt, BlobStore
 from .calibrating import is_exact, tolerance
 from .checks import Opinion
+from .scratch import Scratch
 from .tables import AnyRow
 
 EVERY_BIT = "every bit is the same"
@@ -30,21 +31,27 @@ class Comparer:
         self._checker = checker
 
     def opinion(
-        self, conn: Connection, check: AnyRow, result: AnyRow, image: Path, extras: Mapping[str, Output], folder: Path
+        self,
+        conn: Connection,
+        check: AnyRow,
+        result: AnyRow,
+        image: Path,
+        extras: Mapping[str, Output],
+        scratch: Scratch,
     ) -> Opinion:
-        """Compare ``image``, the checker's ``result``, with the subject of ``check``; ``folder`` is for files.
+        """Compare ``image``, the checker's ``result``, with the subject of ``check``; ``scratch`` is for files.
 
         Reads the database and writes nothing. BlobCorrupt or FileNotFoundError if the subject's file is gone.
         """
         subject = results.load(conn, check.subject_id)
         origin = tasks.region_of(tasks.load(conn, subject.task_id))
         exact = is_exact(subject, result)
-        verdict, sentence, comparison = self._compare(conn, check, subject, result, image, origin, extras, folder)
+        verdict, sentence, comparison = self._compare(conn, check, subject, result, image, origin, extras, scratch)
         others = None
         if check.dispute:
             mine = checks.region_of(check)
             others = {
-                earlier.id: self._between(conn, earlier, result, image, mine, folder)
+                earlier.id: self._between(conn, earlier, result, image, mine, scratch)
                 for earlier in checks.of_subject(conn, subject.id)
                 if earlier.verdict == "mismatch" and mine in (origin, checks.region_of(earlier))
             }
@@ -59,7 +66,7 @@ class Comparer:
         image: Path,
         origin: Region,
         extras: Mapping[str, Output],
-        folder: Path,
+        scratch: Scratch,
     ) -> tuple[Verdict, str, Comparison | None]:
         exact, whole = is_exact(subject, result), check.kind == TaskKind.REPLICA
         if exact and whole and (other := _other_files(conn, subject, extras)):
@@ -67,7 +74,7 @@ class Comparer:
         claimed = Output.model_validate_json(result.output)
         if exact and whole and subject.pixel_digest == claimed.pixel_digest:
             return "match", EVERY_BIT, None
-        theirs = self._blobs.local_copy(subject.sha256, folder / "subject")
+        theirs = self._blobs.local_copy(subject.sha256, scratch.folder / "subject")
         return self._look(conn, subject, result, image, theirs, check, origin)
 
     def _look(
@@ -96,14 +103,14 @@ class Comparer:
         return found.verdict, found.reason, found
 
     def _between(
-        self, conn: Connection, earlier: AnyRow, result: AnyRow, image: Path, origin: Region, folder: Path
+        self, conn: Connection, earlier: AnyRow, result: AnyRow, image: Path, origin: Region, scratch: Scratch
     ) -> Verdict:
         """The verdict on an earlier checker's image by another one's, which is of ``origin`` and shows no less."""
         theirs = results.load(conn, earlier.result_id)
         if earlier.kind == TaskKind.REPLICA and is_exact(theirs, result) and theirs.pixel_digest == result.pixel_digest:
             return "match"
         try:
-            part = self._blobs.local_copy(theirs.sha256, folder / f"earlier-{earlier.id}")
+            part = self._blobs.local_copy(theirs.sha256, scratch.folder / f"earlier-{earlier.id}")
         except (FileNotFoundError, BlobCorrupt):
             return "inconclusive"
         return self._look(conn, theirs, result, part, image, earlier, origin)[0]

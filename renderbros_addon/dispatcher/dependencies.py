@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
 from ..protocol.states import WorkerStatus
 from . import workers
@@ -18,7 +19,8 @@ from .tables import AnyRow
 _bearer = HTTPBearer(auto_error=False, description="The token that enrolment gave.")
 
 
-def dispatcher_of(request: Request) -> Dispatcher:
+async def dispatcher_of(request: Request) -> Dispatcher:
+    # Not a plain function: FastAPI would send each of those to a thread.
     found: Dispatcher = request.app.state.dispatcher
     return found
 
@@ -26,21 +28,27 @@ def dispatcher_of(request: Request) -> Dispatcher:
 Service = Annotated[Dispatcher, Depends(dispatcher_of)]
 
 
-def calling_worker(
+async def calling_worker(
     service: Service, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> AnyRow:
     """The worker whose token came along. Unauthorized without one, Forbidden if it is banned."""
-    return known_worker(service, credentials.credentials if credentials else None)
+    token = credentials.credentials if credentials else None
+    known = service.callers.find(token)
+    if known is not None and not service.is_due(known.id):
+        return known
+    return await run_in_threadpool(known_worker, service, token)
 
 
 def known_worker(service: Dispatcher, token: str | None) -> AnyRow:
     """The worker that ``token`` belongs to, noted as seen."""
     if token is None:
         raise Unauthorized("a worker's token is needed: enrol first", headers={"WWW-Authenticate": "Bearer"})
-    with service.store.read() as conn:
-        worker = workers.by_token(conn, token)
-    if worker.status == WorkerStatus.BANNED:
-        raise Forbidden("this worker is banned", word="banned")
+    with service.callers.learning(token) as learn:
+        with service.store.read() as conn:
+            worker = workers.by_token(conn, token)
+        if worker.status == WorkerStatus.BANNED:
+            raise Forbidden("this worker is banned", word="banned")
+        learn(worker)
     service.saw(worker.id)
     return worker
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import asking, checks, jobs, leases, scheduler, tasks, workers
+from . import asking, checks, jobs, leases, scheduler, tasks
 from .store import Tx
 from .tables import AnyRow, blocks, failures
 from .tables import workers as workers_table
@@ -178,8 +178,7 @@ def failers(conn: Connection, task_id: str) -> Sequence[str]:
 
 def fit_for(tx: Tx, job_id: str) -> frozenset[str]:
     """Ids of the online workers that can and may render a job."""
-    job = jobs.load(tx.conn, job_id)
-    return scheduler.unblocked_fitting(job, workers.online(tx.conn), scheduler.blocked_pairs(tx.conn, [job_id]))
+    return scheduler.fit_for(tx.conn, jobs.load(tx.conn, job_id))
 
 
 def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:

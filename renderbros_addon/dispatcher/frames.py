@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, true, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, true, update
 
 from ..protocol.jobs import JobSpec
 from ..protocol.results import Output
 from ..protocol.states import TaskKind, TaskStatus
 from . import checks, tasks
 from .errors import LostRace, NotFound
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import AnyRow, frames, job_blobs, jobs, result_files, results
 from .tables import tasks as tasks_table
@@ -45,6 +47,27 @@ ALLOWED: Mapping[FrameState, frozenset[FrameState]] = {
 
 FINISHED = (_S.DONE, _S.SETTLED)
 
+_OF_FRAME = (frames.c.job_id == bindparam("of")) & (frames.c.frame == bindparam("number"))
+_LOAD = Prepared(select(frames).where(_OF_FRAME))
+_OLD = frames.c.state == bindparam("old")
+_MOVE = Prepared(update(frames).where(_OF_FRAME, _OLD).values(state=param(frames.c.state, "new")))
+_MOVE_WITH_OUTPUT = Prepared(
+    update(frames)
+    .where(_OF_FRAME, _OLD)
+    .values(
+        state=param(frames.c.state, "new"),
+        result_id=param(frames.c.result_id, "new_result"),
+        output=param(frames.c.output, "new_output"),
+        output_sha256=param(frames.c.output_sha256, "new_sha256"),
+    )
+)
+# Asked by what it is, not by what it isn't: so the index leads to the first of them.
+_UNFINISHED = Prepared(
+    select(frames.c.frame)
+    .where(frames.c.job_id == bindparam("of"), frames.c.state.in_([state for state in _S if state not in FINISHED]))
+    .limit(1)
+)
+
 
 def create_all(tx: Tx, job_id: str, spec: JobSpec) -> None:
     """Insert the rows of a job's frames."""
@@ -57,27 +80,23 @@ def create_all(tx: Tx, job_id: str, spec: JobSpec) -> None:
 
 
 def load(conn: Connection, job_id: str, frame: int) -> AnyRow:
-    row = conn.execute(select(frames).where(frames.c.job_id == job_id, frames.c.frame == frame)).first()
+    row = _LOAD.first(conn, of=job_id, number=frame)
     if row is None:
         raise NotFound(f"job {job_id} has no frame {frame}", word="unknown_frame")
     return row
 
 
 def any_unfinished(conn: Connection, job_id: str) -> bool:
-    query = select(frames.c.frame).where(frames.c.job_id == job_id, frames.c.state.not_in(FINISHED))
-    return conn.execute(query.limit(1)).first() is not None
+    return _UNFINISHED.first(conn, of=job_id) is not None
 
 
-def _move(tx: Tx, row: AnyRow, new: FrameState, event: str, **values: Any) -> None:
+def _move(tx: Tx, row: AnyRow, new: FrameState, event: str, output: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """``output`` are the columns of a finished picture, or nothing for those to stay as they are."""
     old = FrameState(row.state)
     if new not in ALLOWED[old]:
         raise ValueError(f"a frame never goes from {old} to {new}")
-    moved = tx.conn.execute(
-        update(frames)
-        .where(frames.c.job_id == row.job_id, frames.c.frame == row.frame, frames.c.state == old)
-        .values(state=new, **values)
-    )
-    if moved.rowcount != 1:
+    change = _MOVE_WITH_OUTPUT if output else _MOVE
+    if change.run(tx.conn, of=row.job_id, number=row.frame, old=old, new=new, **output) != 1:
         raise LostRace(f"frame {row.frame} of job {row.job_id} is no longer {old}")
     tx.emit(event, job_id=row.job_id, frame=row.frame)
 
@@ -86,9 +105,9 @@ def task_accepted(tx: Tx, spec: JobSpec, task: AnyRow, result_id: int, output: O
     """Move a frame on, now that ``task`` of it is accepted with that result. The job is locked by the caller."""
     row = load(tx.conn, task.job_id, task.frame)
     if task.kind == TaskKind.FINISH:
-        _move(tx, row, _S.DONE, "frame.done", **_final(result_id, output))
+        _move(tx, row, _S.DONE, "frame.done", _final(result_id, output))
     elif not tasks.is_tiled(spec):
-        _move(tx, row, _S.SETTLED, "frame.done", **_final(result_id, output))
+        _move(tx, row, _S.SETTLED, "frame.done", _final(result_id, output))
     elif not _tiles_open(tx.conn, task):
         _move(tx, row, _S.READY, "frame.ready")
 
@@ -104,7 +123,7 @@ def _tiles_open(conn: Connection, task: AnyRow) -> bool:
 
 
 def _final(result_id: int, output: Output) -> dict[str, Any]:
-    return {"result_id": result_id, "output": output.model_dump_json(), "output_sha256": output.sha256}
+    return {"new_result": result_id, "new_output": output.model_dump_json(), "new_sha256": output.sha256}
 
 
 def tiles(conn: Connection, job_id: str, frame: int) -> Sequence[AnyRow]:
@@ -150,8 +169,8 @@ def assembled(tx: Tx, job: AnyRow, spec: JobSpec, frame: int, output: Output) ->
 def reopen(tx: Tx, row: AnyRow) -> None:
     """Parts of a frame, or all of it, are rendered again. What it was assembled to is still known, to be deleted."""
     if row.state != _S.WAITING:
-        gone = {"result_id": None, "output": None, "output_sha256": None}
-        _move(tx, row, _S.WAITING, "frame.reopened", **gone)
+        gone = {"new_result": None, "new_output": None, "new_sha256": None}
+        _move(tx, row, _S.WAITING, "frame.reopened", gone)
 
 
 def output_before(conn: Connection, task: AnyRow) -> str | None:

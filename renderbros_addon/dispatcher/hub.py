@@ -1,7 +1,11 @@
 """Who is told what, at once: long polls that wait for work, and WebSockets. Lives in the event loop.
 
-Everything starts from event rows: once a change is committed, its entries come here, and the messages to workers and
-viewers are made from them. Nothing here is kept; who was not connected polls.
+Everything starts from event rows: once a change is committed, by this dispatcher or by another one on the same
+database, its entries come here, and the messages to workers and viewers are made from them. Nothing here is kept; who
+was not connected polls.
+
+Of those who wait for work as many are woken as there are new tasks. Whoever has looked wakes the next one, until one of
+them finds that nothing is left: so a hundred idle workers don't all ask for the one task that came in.
 """
 
 from __future__ import annotations
@@ -20,11 +24,20 @@ Message = WorkAvailable | CancelLease | PauseWorker | StateChange | TaskProgress
 QUEUE = 1000
 """Messages that may wait for a slow reader before it is let go."""
 
-MAKE_WORK = frozenset({"job.queued", "job.resumed", "job.retried", "job.reopened", "task.queued", "worker.unblocked"})
+MAKE_WORK = frozenset(
+    {
+        *("job.queued", "job.resumed", "job.retried", "job.reopened", "task.queued", "worker.unblocked"),
+        # What one leaves, or was kept from others for it, is for those.
+        *("worker.offline", "worker.paused", "worker.quarantined", "worker.banned"),
+    }
+)
 """Events after which someone idle may find work."""
 
 MAY_TAKE_MORE = frozenset({"task.submitted", "worker.online", "worker.resumed"})
 """Events after which the worker they name may be given work that was there already."""
+
+
+_HEARD = MAKE_WORK | MAY_TAKE_MORE
 
 
 @dataclass(eq=False)
@@ -45,9 +58,16 @@ class Subscriber:
 
 
 @dataclass(eq=False)
-class _Waiter:
+class Waiter:
+    """One request that waits for work."""
+
     worker_id: str
     event: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is to look."""
+    due: bool = False
+    """There may be something that it has not looked for yet."""
+    owes: bool = False
+    """It was woken for others too, and has not told yet what it saw."""
 
 
 class Hub:
@@ -56,7 +76,8 @@ class Hub:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers: set[Subscriber] = set()
-        self._waiters: set[_Waiter] = set()
+        self._waiters: dict[Waiter, None] = {}
+        self._news = 0
         self._stopping = threading.Event()
 
     @property
@@ -82,7 +103,9 @@ class Hub:
 
     def publish(self, entries: Sequence[LogEntry]) -> None:
         """Tell everyone concerned about changes that are committed."""
-        self._call(self._publish, entries)
+        # Most concern nobody, and even to wake the loop takes a while.
+        if self._subscribers or any(entry.event in _HEARD for entry in entries):
+            self._call(self._publish, entries)
 
     def progress(self, message: TaskProgress) -> None:
         """Tell viewers how far a task is."""
@@ -96,8 +119,7 @@ class Hub:
                 loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
 
     def _publish(self, entries: Sequence[LogEntry]) -> None:
-        work = any(entry.event in MAKE_WORK for entry in entries)
-        for entry in entries:
+        for entry in entries if self._subscribers else ():
             change = StateChange(entry=entry)
             for subscriber in self._subscribers:
                 if subscriber.worker_id is None:
@@ -106,13 +128,71 @@ class Hub:
                 elif subscriber.worker_id == entry.worker_id and (message := _to_worker(entry)):
                     subscriber.send(message)
         wanted = {entry.worker_id for entry in entries if entry.event in MAY_TAKE_MORE}
-        for waiter in self._waiters:
-            if work or waiter.worker_id in wanted:
+        for waiter in self._waiters if wanted else ():
+            if waiter.worker_id in wanted:
                 waiter.event.set()
-        if work:
-            for subscriber in self._subscribers:
-                if subscriber.worker_id is not None:
-                    subscriber.send(WorkAvailable())
+        work = [entry for entry in entries if entry.event in MAKE_WORK]
+        if not work:
+            return
+        now = [number for entry in work if (number := self._new_tasks(entry))]
+        if now:
+            self._wake_for(sum(now))
+        for subscriber in self._subscribers:
+            if subscriber.worker_id is not None:
+                subscriber.send(WorkAvailable())
+
+    def _new_tasks(self, entry: LogEntry) -> int:
+        """How many tasks may be there to be taken after ``entry``: at least so many waiters are worth asking."""
+        pause = entry.detail.get("pause")
+        if isinstance(pause, float | int) and pause > 0:
+            # It may be taken only then.
+            if self._loop is not None:
+                self._loop.call_later(pause + 0.01, self._wake_for, 1)
+            return 0
+        if entry.event == "task.queued":
+            return 1
+        number = entry.detail.get("tasks")
+        return number if isinstance(number, int) and number > 0 else len(self._waiters)
+
+    def _wake_for(self, tasks: int) -> None:
+        self._news += 1
+        for waiter in self._waiters:
+            waiter.due = True
+        self._wake(tasks)
+
+    def _wake(self, number: int) -> None:
+        for waiter in self._waiters:
+            if number <= 0:
+                return
+            if waiter.due:
+                waiter.due = False
+                waiter.owes = True
+                waiter.event.set()
+                number -= 1
+
+    def wake_all(self) -> None:
+        """Have everybody look: nobody knows what was missed. From any thread."""
+        self._call(self._wake_everybody)
+
+    def _wake_everybody(self) -> None:
+        self._wake_for(len(self._waiters))
+
+    def begin_look(self, waiter: Waiter) -> int:
+        """To be called before a waiter looks for work; what it returns is for :meth:`end_look`."""
+        waiter.event.clear()
+        waiter.due = False
+        return self._news
+
+    def end_look(self, waiter: Waiter, began: int, *, left: bool) -> None:
+        """It has looked. ``left``: there may be something that it did not take, so another one shall look."""
+        if not waiter.owes:
+            return
+        waiter.owes = False
+        if left:
+            self._wake(1)
+        elif began == self._news:
+            for other in self._waiters:
+                other.due = False
 
     def _progress(self, message: TaskProgress) -> None:
         for subscriber in self._subscribers:
@@ -131,16 +211,18 @@ class Hub:
             self._subscribers.discard(subscriber)
 
     @contextlib.contextmanager
-    def waiting(self, worker_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set, within the block, when ``worker_id`` may find work. To be cleared before looking."""
-        waiter = _Waiter(worker_id)
-        self._waiters.add(waiter)
+    def waiting(self, worker_id: str) -> Iterator[Waiter]:
+        """Within the block, the waiter's event is set when ``worker_id`` may find work."""
+        waiter = Waiter(worker_id)
+        self._waiters[waiter] = None
         if self.stopping:
             waiter.event.set()
         try:
-            yield waiter.event
+            yield waiter
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
+            if waiter.owes:
+                self._wake(1)
 
 
 def _to_worker(entry: LogEntry) -> Message | None:

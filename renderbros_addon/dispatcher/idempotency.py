@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from .errors import Unprocessable
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import idempotency
 
@@ -38,13 +39,17 @@ class Answer:
     body: str = ""
 
 
+_KNOWN = Prepared(select(idempotency).where(idempotency.c.scope == bindparam("of")))
+_KEEP = Prepared(insert(idempotency).values({column.name: param(column) for column in idempotency.c}))
+
+
 def once(
     tx: Tx, key: Key | None, change: Callable[[], Answer], *, keep: Callable[[Answer], bool] | None = None
 ) -> Answer:
     """The kept answer to this request, or else that of ``change``, kept from now on (if ``keep`` says so)."""
     if key is None:
         return change()
-    known = tx.conn.execute(select(idempotency).where(idempotency.c.scope == key.scope)).first()
+    known = _KNOWN.first(tx.conn, of=key.scope)
     if known is not None:
         if known.request != key.request:
             raise Unprocessable("this Idempotency-Key was used for another request", word="key_reused")
@@ -53,11 +58,7 @@ def once(
     if keep is None or keep(answer):
         # If a twin of this request was faster, the primary key refuses this row, all is rolled back, and the next try
         # finds the twin's answer.
-        tx.conn.execute(
-            insert(idempotency).values(
-                scope=key.scope, request=key.request, status=answer.status, body=answer.body, at=tx.now
-            )
-        )
+        _KEEP.run(tx.conn, scope=key.scope, request=key.request, status=answer.status, body=answer.body, at=tx.now)
     return answer
 
 

@@ -6,13 +6,12 @@ dispatcher on the same database. So whatever is found unfinished is simply taken
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..imaging.checker import ImageChecker
@@ -24,6 +23,7 @@ from ..protocol.states import FailureCode, JobStatus
 from . import checks, frames, jobs, results, standings, tasks
 from .assessor import Assessor
 from .blobs import BlobCorrupt, BlobStore
+from .scratch import Scratch
 from .store import Store, Tx
 from .tables import AnyRow
 from .verification import Desk
@@ -150,7 +150,7 @@ class Intake:
             result = results.load(conn, result_id)
             judged = result.status != results.ResultStatus.PENDING
             task = tasks.load(conn, result.task_id)
-            spec = jobs.parse_spec(jobs.load(conn, result.job_id).spec)
+            spec = jobs.spec_of(jobs.load(conn, result.job_id))
             extras = results.files_of(conn, result_id)
         if judged:
             # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
@@ -158,29 +158,26 @@ class Intake:
                 self._delete_all(result, extras)
             return
         about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
-        with self._folder() as folder:
-            image = folder / "result"
+        with Scratch(self._scratch) as scratch:
             try:
-                self._blobs.local_copy(result.sha256, image)
-                beside = {
-                    extra.name: (self._blobs.local_copy(extra.sha256, folder / f"extra{i}"), extra.output)
-                    for i, extra in enumerate(extras)
-                }
+                image = self._blobs.in_place(result.sha256) or self._blobs.local_copy(result.sha256, scratch.new())
+                problem, output = self._look(checker, image, result.output, spec.scene, task)
+                self._check_digest(result.sha256, image, problem, output)
+                found_extras: dict[str, Output] = {}
+                for extra in extras if output is not None else ():
+                    path = self._blobs.local_copy(extra.sha256, scratch.new())
+                    problem, extra_output = self._look_beside(checker, path, extra.name, extra.output)
+                    if extra_output is None:
+                        output = None
+                        break
+                    found_extras[extra.name] = extra_output
+                if output is not None:
+                    status = self._assessor.take_in(checker, result, task, image, output, found_extras, scratch)
             except (FileNotFoundError, BlobCorrupt) as error:
                 gone = f"its file is gone: {error}"
                 self._store.change(lambda tx: results.reject(tx, result_id, gone, blame=False))
                 log.warning("result rejected: %s", gone, extra=about)
                 return
-            problem, output = self._look(checker, image, result.output, spec.scene, task)
-            found_extras: dict[str, Output] = {}
-            for name, (path, claimed) in beside.items() if output is not None else ():
-                problem, extra_output = self._look_beside(checker, path, name, claimed)
-                if extra_output is None:
-                    output = None
-                    break
-                found_extras[name] = extra_output
-            if output is not None:
-                status = self._assessor.take_in(checker, result, task, image, output, found_extras, folder)
         if output is None:
             self._store.change(lambda tx: results.reject(tx, result_id, problem))
             log.warning("result rejected: %s", problem, extra=about)
@@ -191,6 +188,16 @@ class Intake:
                 self._add(("verdict", "", result.subject_id))
             if status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
                 self._delete_all(result, extras)
+
+    def _check_digest(self, sha256: str, image: Path, problem: str, output: Output | None) -> None:
+        """If a picture that was looked at in place is bad, see whether it still is what the worker sent."""
+        if output is not None:
+            return
+        with image.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            self._blobs.found_corrupt(sha256, found)
+            raise BlobCorrupt(f"blob {sha256} was corrupt in the storage: {problem}")
 
     @staticmethod
     def _look(
@@ -244,9 +251,10 @@ class Intake:
 
     def _assemble(self, checker: ImageChecker, job_id: str, frame: int) -> None:
         with self._store.read() as conn:
-            spec = jobs.parse_spec(jobs.load(conn, job_id).spec)
+            spec = jobs.spec_of(jobs.load(conn, job_id))
             tiles = frames.tiles(conn, job_id, frame)
-        with self._folder() as folder:
+        with Scratch(self._scratch) as scratch:
+            folder = scratch.folder
             out = folder / "assembled.exr"
             try:
                 pieces = [
@@ -300,14 +308,6 @@ class Intake:
         if not needed:
             self._blobs.delete(sha256)
 
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix="intake-", dir=self._scratch))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
 
 def _differences(found: Output, claimed: Output) -> list[str]:
     return [
@@ -321,6 +321,6 @@ def _assembled(tx: Tx, job_id: str, frame: int, output: Output) -> bool:
     job = jobs.lock(tx, job_id)
     if JobStatus(job.status).ended:
         return True  # cancelled meanwhile; the row knows of the blob, and goes on from there if the job is tried again
-    kept = frames.assembled(tx, job, jobs.parse_spec(job.spec), frame, output)
+    kept = frames.assembled(tx, job, jobs.spec_of(job), frame, output)
     jobs.settle(tx, job_id)
     return kept

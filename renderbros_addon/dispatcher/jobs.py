@@ -6,16 +6,19 @@ failed, cancelled -> queued (retry)
 
 from __future__ import annotations
 
+import contextlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from ..protocol.jobs import JobSpec
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
 from . import frames, leases, tasks, tiling
 from .errors import Conflict, LostRace, NotFound
+from .prepared import Prepared
 from .rulings import Differs
 from .store import Tx, new_id
 from .tables import AnyRow, blocks, failures, job_blobs, jobs
@@ -47,27 +50,48 @@ FAILED_SHARE = 0.1
 """Share of failed tasks from which on a job is given up (Flamenco's figure)."""
 
 
+_OF_JOB = jobs.c.id == bindparam("of")
+_LOAD = Prepared(select(jobs).where(_OF_JOB))
+_LOCK = Prepared(select(jobs).where(_OF_JOB).with_for_update())
+_LOCK_SHARED = Prepared(select(jobs).where(_OF_JOB).with_for_update(read=True))
+
+
 @lru_cache(maxsize=64)
 def parse_spec(text: str) -> JobSpec:
     """The spec as kept in a job's row; parsed again and again otherwise, and large ones take their time."""
     return JobSpec.model_validate_json(text)
 
 
+_specs: OrderedDict[str, JobSpec] = OrderedDict()
+_MOST_SPECS = 256
+
+
+def spec_of(job: AnyRow) -> JobSpec:
+    """The spec of a job's row. Known by the job's id: it never changes, and even to compare its text takes a while."""
+    found = _specs.get(job.id)
+    if found is None:
+        found = _specs[job.id] = parse_spec(job.spec)
+        while len(_specs) > _MOST_SPECS:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                _specs.popitem(last=False)
+    return found
+
+
 def load(conn: Connection, job_id: str) -> AnyRow:
     """A job's row; NotFound if there is none."""
-    row = conn.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    row = _LOAD.first(conn, of=job_id)
     if row is None:
         raise NotFound(f"there is no job {job_id}", word="unknown_job")
     return row
 
 
-def lock(tx: Tx, job_id: str) -> AnyRow:
-    """A job's row, held until the commit.
+def lock(tx: Tx, job_id: str, *, shared: bool = False) -> AnyRow:
+    """A job's row, held until the commit; ``shared`` with others that hold it so.
 
     Every change to a job's tasks takes this lock first, so that two of them never wait for each other's rows.
     (SQLite has one writer anyway and ignores FOR UPDATE.)
     """
-    row = tx.conn.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
+    row = (_LOCK_SHARED if shared else _LOCK).first(tx.conn, of=job_id)
     if row is None:
         raise NotFound(f"there is no job {job_id}", word="unknown_job")
     return row
@@ -122,6 +146,16 @@ def missing_blobs(conn: Connection, job_id: str) -> tuple[str, ...]:
     return tuple(rows.scalars())
 
 
+_AWAITED = Prepared(
+    select(job_blobs.c.job_id).where(job_blobs.c.sha256 == bindparam("of"), job_blobs.c.present.is_(False)).limit(1)
+)
+
+
+def is_awaited(conn: Connection, sha256: str) -> bool:
+    """Does a job wait for this blob?"""
+    return _AWAITED.first(conn, of=sha256) is not None
+
+
 def blob_arrived(tx: Tx, sha256: str, size: int) -> None:
     """Note a blob, and queue the jobs for which it was the last."""
     waiting = tx.conn.execute(
@@ -148,7 +182,7 @@ def queue_if_whole(tx: Tx, job_id: str) -> None:
     job = lock(tx, job_id)
     if job.status != _S.UPLOADING or missing_blobs(tx.conn, job_id):
         return
-    spec = parse_spec(job.spec)
+    spec = spec_of(job)
     cuts = tiling.decide(tx.conn, job, spec)
     number = tasks.create_all(tx, job_id, spec, cuts)
     frames.create_all(tx, job_id, spec)
@@ -260,16 +294,18 @@ def settle(tx: Tx, job_id: str) -> None:
         _move(tx, job, _S.FINISHING, "job.finishing", {})
 
 
+_TOTAL = Prepared(select(func.count()).where(tasks_table.c.job_id == bindparam("of"), tasks.work_only))
+_FAILED = Prepared(
+    select(func.count()).where(
+        tasks_table.c.job_id == bindparam("of"), tasks_table.c.status == TaskStatus.FAILED, tasks.work_only
+    )
+)
+
+
 def _failed_and_total(tx: Tx, job_id: str) -> tuple[int, int]:
-    failed = tx.conn.execute(
-        select(func.count()).where(
-            tasks_table.c.job_id == job_id, tasks_table.c.status == TaskStatus.FAILED, tasks.work_only
-        )
-    ).scalar_one()
+    failed = _FAILED.scalar(tx.conn, of=job_id)
     # Counting all tasks of a large job takes milliseconds: only where it matters.
-    all_tasks = select(func.count()).where(tasks_table.c.job_id == job_id, tasks.work_only)
-    total = tx.conn.execute(all_tasks).scalar_one() if failed else 0
-    return failed, total
+    return failed, _TOTAL.scalar(tx.conn, of=job_id) if failed else 0
 
 
 def _why(tx: Tx, job_id: str, failed: int, total: int) -> tuple[FailureCode, str]:

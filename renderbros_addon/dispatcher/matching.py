@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..protocol.jobs import series_number
 from ..protocol.workers import Capabilities
 from .tables import AnyRow
 
 
-def fits(job: AnyRow, able: Capabilities) -> bool:
+class Needs(NamedTuple):
+    """What a job asks of a worker."""
+
+    series: str
+    engine: str
+    device: str
+
+
+def fits(job: AnyRow | Needs, able: Capabilities) -> bool:
     """Can a worker that is ``able`` render ``job``?"""
     return has_series(job, able) and has_engine(job, able) and has_device(job, able)
 
 
-def has_series(job: AnyRow, able: Capabilities) -> bool:
+def has_series(job: AnyRow | Needs, able: Capabilities) -> bool:
     return able.series in job.series.split(" ")
 
 
-def has_engine(job: AnyRow, able: Capabilities) -> bool:
+def has_engine(job: AnyRow | Needs, able: Capabilities) -> bool:
     return job.engine in able.engines
 
 
-def has_device(job: AnyRow, able: Capabilities) -> bool:
+def has_device(job: AnyRow | Needs, able: Capabilities) -> bool:
     return any(device.kind == job.device for device in able.devices)
 
 
-def render_class(job: AnyRow, able: Capabilities) -> str | None:
+def render_class(job: AnyRow | Needs, able: Capabilities) -> str | None:
     """What workers must share to make the same pixels to the last bit: Blender's build, platform, instruction set and
     device. None for an engine that isn't repeatable to the last bit: the drawing of EEVEE and Workbench is the
     graphics driver's.

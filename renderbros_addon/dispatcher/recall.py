@@ -55,7 +55,7 @@ def recall(tx: Tx, result_id: int, desk: verification.Desk) -> list[str]:
     ended = job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
     frame = frames.load(tx.conn, job.id, task.frame)
     again = [task]
-    if task.kind == TaskKind.FINISH or (frame.state in frames.FINISHED and tasks.is_tiled(jobs.parse_spec(job.spec))):
+    if task.kind == TaskKind.FINISH or (frame.state in frames.FINISHED and tasks.is_tiled(jobs.spec_of(job))):
         # The tiles are gone, also those that others rendered.
         again = list(_tasks(tx.conn, job.id, task.frame, TaskKind.RENDER))
     spare = [result.sha256, *([frame.output_sha256] if frame.output_sha256 else [])]

@@ -12,15 +12,16 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, not_, or_, select, update
 
 from ..protocol.checks import CheckStatus
 from ..protocol.jobs import FrameFile
 from ..protocol.leases import Acceptance
 from ..protocol.results import Failure, Output, TaskResult
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import failures, frames, jobs, leases, matching, tasks, workers
+from . import failures, frames, jobs, leases, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import AnyRow, checks, job_blobs, result_files, results
 from .tables import frames as frames_table
@@ -53,6 +54,32 @@ UNDECIDED = (_S.PENDING, _S.CHECKING)
 
 NO_FILES: Mapping[str, Output] = MappingProxyType({})
 
+_OF_RESULT = results.c.id == bindparam("of")
+_LOAD = Prepared(select(results).where(_OF_RESULT))
+_OF_LEASE = Prepared(select(results).where(results.c.lease_id == bindparam("of")))
+_FILES = Prepared(select(result_files).where(result_files.c.result_id == bindparam("of")).order_by(result_files.c.name))
+_INSERT = Prepared(
+    insert(results)
+    .values({column.name: param(column) for column in results.c if column.name not in ("id", "problem")})
+    .returning(results.c.id)
+)
+_OLD = results.c.status == bindparam("old")
+_MOVE = Prepared(update(results).where(_OF_RESULT, _OLD).values(status=param(results.c.status, "new")))
+_MOVE_WITH_FACTS = Prepared(
+    update(results)
+    .where(_OF_RESULT, _OLD)
+    .values(
+        status=param(results.c.status, "new"),
+        output=param(results.c.output, "found"),
+        pixel_digest=param(results.c.pixel_digest, "digest"),
+    )
+)
+_COUNT_ACCEPTED = Prepared(
+    update(workers_table)
+    .where(workers_table.c.id == bindparam("of"))
+    .values(tasks_accepted=workers_table.c.tasks_accepted + 1)
+)
+
 
 def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missing: Collection[str] = ()) -> Acceptance:
     """Take a result in; if it is wanted, the event it leaves has the intake judge it.
@@ -64,8 +91,8 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
     lease = leases.load(tx.conn, lease_id)
     if lease is None or lease.worker_id != worker_id:
         raise NotFound(f"there is no lease {lease_id} of this worker", word="unknown_lease")
-    jobs.lock(tx, lease.job_id)
-    known = tx.conn.execute(select(results).where(results.c.lease_id == lease_id)).first()
+    job = jobs.lock(tx, lease.job_id)
+    known = _OF_LEASE.first(tx.conn, of=lease_id)
     if known is not None:
         if known.sha256 != result.output.sha256:
             raise Conflict("another result was sent under this lease already")
@@ -73,35 +100,31 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
     if missing:
         raise Conflict(f"there is no blob {min(missing)}: upload it, then send the result again", word="missing_blob")
     task = tasks.load(tx.conn, lease.task_id)
-    job = jobs.load(tx.conn, lease.job_id)
-    _check_names(result, tasks.extras(task, jobs.parse_spec(job.spec)))
-    able = workers.capabilities(workers.load(tx.conn, worker_id).capabilities)
+    _check_names(result, tasks.extras(task, jobs.spec_of(job)))
+    able = workers.load(tx.conn, worker_id).capabilities
     lease = leases.load(tx.conn, lease_id) or lease
     in_time = lease.status == LeaseStatus.HELD
     wanted = task.status in tasks.OPEN
     answer = Acceptance(wanted=wanted, late=not in_time)
-    result_id = tx.conn.execute(
-        insert(results)
-        .values(
-            lease_id=lease_id,
-            task_id=task.id,
-            job_id=task.job_id,
-            worker_id=worker_id,
-            frame=task.frame,
-            subject_id=task.subject_id,
-            render_class=matching.render_class(job, able),
-            status=_S.PENDING if wanted else _S.EVIDENCE,
-            wanted=wanted,
-            late=not in_time,
-            sha256=result.output.sha256,
-            pixel_digest=result.output.pixel_digest,
-            output=result.output.model_dump_json(),
-            stats=result.stats.model_dump_json(),
-            seconds=result.stats.total_seconds,
-            received_at=tx.now,
-        )
-        .returning(results.c.id)
-    ).scalar_one()
+    result_id = _INSERT.scalar(
+        tx.conn,
+        lease_id=lease_id,
+        task_id=task.id,
+        job_id=task.job_id,
+        worker_id=worker_id,
+        frame=task.frame,
+        subject_id=task.subject_id,
+        render_class=workers.render_class(job, able),
+        status=_S.PENDING if wanted else _S.EVIDENCE,
+        wanted=wanted,
+        late=not in_time,
+        sha256=result.output.sha256,
+        pixel_digest=result.output.pixel_digest,
+        output=result.output.model_dump_json(),
+        stats=result.stats.model_dump_json(),
+        seconds=result.stats.total_seconds,
+        received_at=tx.now,
+    )
     if result.extras:
         tx.conn.execute(
             insert(result_files),
@@ -152,9 +175,7 @@ def _check_names(result: TaskResult, expected: Collection[str]) -> None:
 
 def files_of(conn: Connection, result_id: int) -> Sequence[AnyRow]:
     """The files beside a result's picture: ``name``, ``sha256`` and ``output``."""
-    return conn.execute(
-        select(result_files).where(result_files.c.result_id == result_id).order_by(result_files.c.name)
-    ).all()
+    return _FILES.all(conn, of=result_id)
 
 
 def files_of_frames(conn: Connection, chosen: ColumnElement[bool]) -> dict[int, list[FrameFile]]:
@@ -172,7 +193,7 @@ def files_of_frames(conn: Connection, chosen: ColumnElement[bool]) -> dict[int, 
 
 
 def load(conn: Connection, result_id: int) -> AnyRow:
-    return conn.execute(select(results).where(results.c.id == result_id)).one()
+    return _LOAD.one(conn, of=result_id)
 
 
 def pending(conn: Connection) -> list[int]:
@@ -184,10 +205,12 @@ def pending(conn: Connection) -> list[int]:
 def _move(tx: Tx, result: AnyRow, new: ResultStatus, **values: Any) -> None:
     if new not in ALLOWED[ResultStatus(result.status)]:
         raise LostRace(f"result {result.id} is {result.status} already")
-    moved = tx.conn.execute(
-        update(results).where(results.c.id == result.id, results.c.status == result.status).values(status=new, **values)
-    )
-    if moved.rowcount != 1:
+    if not values:
+        moved = _MOVE.run(tx.conn, of=result.id, old=result.status, new=new)
+    else:
+        change = update(results).where(results.c.id == result.id, results.c.status == result.status)
+        moved = tx.conn.execute(change.values(status=new, **values)).rowcount
+    if moved != 1:
         raise LostRace(f"result {result.id} was judged by someone else")
 
 
@@ -232,7 +255,14 @@ def _submit_late(tx: Tx, result: AnyRow, task: AnyRow) -> None:
 
 def _write_facts(tx: Tx, result: AnyRow, new: ResultStatus, output: Output, extras: Mapping[str, Output]) -> None:
     """Move a result on, with its files as this dispatcher found them."""
-    _move(tx, result, new, output=output.model_dump_json(), pixel_digest=output.pixel_digest)
+    if new not in ALLOWED[ResultStatus(result.status)]:
+        raise LostRace(f"result {result.id} is {result.status} already")
+    text = output.model_dump_json()
+    moved = _MOVE_WITH_FACTS.run(
+        tx.conn, of=result.id, old=result.status, new=new, found=text, digest=output.pixel_digest
+    )
+    if moved != 1:
+        raise LostRace(f"result {result.id} was judged by someone else")
     for name, found_file in extras.items():
         tx.conn.execute(
             update(result_files)
@@ -281,13 +311,9 @@ def accept(
         _move(tx, result, _S.ACCEPTED)
     else:
         _write_facts(tx, result, _S.ACCEPTED, output, extras)
-    tx.conn.execute(
-        update(workers_table)
-        .where(workers_table.c.id == result.worker_id)
-        .values(tasks_accepted=workers_table.c.tasks_accepted + 1)
-    )
+    _COUNT_ACCEPTED.run(tx.conn, of=result.worker_id)
     if task.kind not in tasks.CHECKS:
-        frames.task_accepted(tx, jobs.parse_spec(job.spec), task, result.id, output)
+        frames.task_accepted(tx, jobs.spec_of(job), task, result.id, output)
     jobs.settle(tx, job.id)
     return _S.ACCEPTED
 
@@ -328,28 +354,38 @@ def times_sent_back(conn: Connection, task_id: str) -> int:
     return conn.execute(query).scalar_one()
 
 
+def _twins() -> Prepared:
+    theirs, ours = job_blobs.alias(), job_blobs.alias()
+    submitted_again = and_(
+        results.c.frame == bindparam("frame"),
+        exists().where(
+            theirs.c.job_id == results.c.job_id, ours.c.job_id == bindparam("job"), theirs.c.sha256 == ours.c.sha256
+        ),
+    )
+    elsewhere = or_(
+        and_(results.c.job_id != bindparam("job"), not_(submitted_again)), results.c.frame != bindparam("frame")
+    )
+    return Prepared(
+        select(results.c.job_id, results.c.frame, results.c.worker_id)
+        .where(
+            results.c.pixel_digest == bindparam("digest"),
+            results.c.status == _S.ACCEPTED,
+            results.c.subject_id.is_(None),
+            elsewhere,
+        )
+        .limit(1)
+    )
+
+
+_TWINS = _twins()
+
+
 def twin_of(conn: Connection, result: AnyRow, output: Output) -> AnyRow | None:
     """An accepted result with the same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
 
     The same frame of another job that brought the same files is a shot submitted again: it has to have these pixels.
     """
-    theirs, ours = job_blobs.alias(), job_blobs.alias()
-    submitted_again = and_(
-        results.c.frame == result.frame,
-        exists().where(
-            theirs.c.job_id == results.c.job_id, ours.c.job_id == result.job_id, theirs.c.sha256 == ours.c.sha256
-        ),
-    )
-    return conn.execute(
-        select(results.c.job_id, results.c.frame, results.c.worker_id)
-        .where(
-            results.c.pixel_digest == output.pixel_digest,
-            results.c.status == _S.ACCEPTED,
-            results.c.subject_id.is_(None),
-            or_(and_(results.c.job_id != result.job_id, not_(submitted_again)), results.c.frame != result.frame),
-        )
-        .limit(1)
-    ).first()
+    return _TWINS.first(conn, digest=output.pixel_digest, job=result.job_id, frame=result.frame)
 
 
 def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:

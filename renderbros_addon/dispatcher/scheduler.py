@@ -1,8 +1,8 @@
 """Who gets which task.
 
-Jobs by priority, then, among equals, the one whose scene the worker has open, then the oldest. In a job finish tasks
-and checks first, then frame by frame, tile by tile: so that all help with a frame that is tiled. Whole frames are given
-out in chunks (``chunks.py``). A batch belongs to one job.
+Jobs by priority. Among equals a worker stays with the scene that it has open for a while, then goes where it is needed
+most (``fairness.py``). In a job finish tasks and checks first, then frame by frame, tile by tile: so that all help with
+a frame that is tiled. Whole frames are given out in chunks (``chunks.py``). A batch belongs to one job.
 """
 
 from __future__ import annotations
@@ -10,97 +10,85 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from itertools import groupby
 from math import ceil
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select, true
+from sqlalchemy import Connection, bindparam, or_, select
 
 from ..protocol.leases import Lease, LeaseRequest
 from ..protocol.states import FailureKind, JobStatus, TaskKind, TaskStatus, WorkerStatus
-from . import chunks, jobs, leases, matching, tasks, workers
+from . import chunks, fairness, jobs, leases, tasks, workers
+from .available import Available
 from .errors import LostRace
+from .prepared import Prepared
 from .store import Tx
-from .tables import AnyRow, blocks, failures, task_bars
+from .tables import AnyRow, blocks, failures
 from .tables import jobs as jobs_table
 from .tables import tasks as tasks_table
+
+_WORKABLE = Prepared(
+    select(
+        jobs_table.c.id,
+        jobs_table.c.status,
+        jobs_table.c.priority,
+        jobs_table.c.created_at,
+        jobs_table.c.series,
+        jobs_table.c.engine,
+        jobs_table.c.device,
+        jobs_table.c.turn_at,
+    ).where(jobs_table.c.status.in_(jobs.WORKABLE))
+)
+_BLOCKED_FOR = Prepared(select(blocks.c.job_id).where(blocks.c.worker_id == bindparam("by")))
+_BLOCKED_IN = Prepared(select(blocks.c.worker_id).where(blocks.c.job_id == bindparam("of")))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A job that a worker could work on, and the others that could."""
+    """A job that a worker could work on."""
 
+    conn: Connection
     job: AnyRow
-    rivals: frozenset[str]
-    """Ids of all online workers that fit and aren't blocked, this one included."""
     worker_id: str
     """Of the worker, as are its owner and the class of the pixels that it makes of the job: some tasks are not for
     everybody."""
     owner: str
     render_class: str | None
 
+    @cached_property
+    def rivals(self) -> frozenset[str]:
+        """Ids of all online workers that fit and aren't blocked, this one included."""
+        return fit_for(self.conn, self.job)
 
-def candidates(conn: Connection, worker: AnyRow, open_job: str | None) -> list[Candidate]:
-    """Open jobs that ``worker`` may render, best first."""
+
+def candidates(conn: Connection, worker: AnyRow) -> list[Candidate]:
+    """Open jobs that ``worker`` may render, by priority."""
     if worker.status != WorkerStatus.ONLINE or worker.pause_requested:
         return []
-    able = workers.capabilities(worker.capabilities)
-    found = conn.execute(
-        select(
-            jobs_table.c.id,
-            jobs_table.c.status,
-            jobs_table.c.priority,
-            jobs_table.c.created_at,
-            jobs_table.c.series,
-            jobs_table.c.engine,
-            jobs_table.c.device,
-        ).where(jobs_table.c.status.in_(jobs.WORKABLE))
-    ).all()
-    fitting = [job for job in found if matching.fits(job, able)]
-    if not fitting:
-        return []
-    fitting.sort(key=lambda job: (-job.priority, job.id != open_job, job.created_at, job.id))
-    online = workers.online(conn)
-    blocked = blocked_pairs(conn, [job.id for job in fitting])
-    return [
-        Candidate(
-            job,
-            unblocked_fitting(job, online, blocked),
-            worker.id,
-            workers.owner_of(worker),
-            matching.render_class(job, able),
-        )
-        for job in fitting
-        if (job.id, worker.id) not in blocked
-    ]
+    blocked = _BLOCKED_FOR.scalars(conn, by=worker.id)
+    text, owner = worker.capabilities, workers.owner_of(worker)
+    found = [job for job in _WORKABLE.all(conn) if job.id not in blocked and workers.fits(job, text)]
+    found.sort(key=lambda job: -job.priority)
+    return [Candidate(conn, job, worker.id, owner, workers.render_class(job, text)) for job in found]
 
 
 def blocked_pairs(conn: Connection, job_ids: Sequence[str]) -> set[tuple[str, str]]:
     """(job, worker) of all blocks of these jobs."""
-    rows = conn.execute(select(blocks.c.job_id, blocks.c.worker_id).where(blocks.c.job_id.in_(job_ids)))
-    return {(job_id, worker_id) for job_id, worker_id in rows}
+    return {(job_id, worker_id) for job_id in job_ids for worker_id in _BLOCKED_IN.scalars(conn, of=job_id)}
 
 
 def unblocked_fitting(job: AnyRow, online: Sequence[AnyRow], blocked: Collection[tuple[str, str]]) -> frozenset[str]:
     """Ids of the workers among ``online`` that can and may render ``job``."""
     return frozenset(
-        worker.id
-        for worker in online
-        if (job.id, worker.id) not in blocked and matching.fits(job, workers.capabilities(worker.capabilities))
+        worker.id for worker in online if (job.id, worker.id) not in blocked and workers.fits(job, worker.capabilities)
     )
 
 
-def _available(now: datetime, candidate: Candidate, shunned: Collection[str]) -> ColumnElement[bool]:
-    return and_(
-        tasks_table.c.job_id == candidate.job.id,
-        tasks_table.c.status == TaskStatus.QUEUED,
-        or_(tasks_table.c.not_before.is_(None), tasks_table.c.not_before <= now),
-        tasks_table.c.id.not_in(shunned) if shunned else true(),
-        or_(tasks_table.c.wanted_class.is_(None), tasks_table.c.wanted_class == candidate.render_class),
-        or_(tasks_table.c.wanted_worker.is_(None), tasks_table.c.wanted_worker == candidate.worker_id),
-        not_(
-            exists().where(
-                task_bars.c.task_id == tasks_table.c.id, task_bars.c.owner.in_((candidate.owner, candidate.worker_id))
-            )
-        ),
+def fit_for(conn: Connection, job: AnyRow) -> frozenset[str]:
+    """Ids of the online workers that can and may render ``job``."""
+    blocked = _BLOCKED_IN.scalars(conn, of=job.id)
+    return frozenset(
+        worker_id for worker_id, text in workers.able(conn) if worker_id not in blocked and workers.fits(job, text)
     )
 
 
@@ -119,25 +107,34 @@ def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Che
     In the order of their enrolment.
     """
     job = jobs.load(conn, job_id)
-    online = {worker.id: worker for worker in workers.online(conn)}
-    found = unblocked_fitting(job, list(online.values()), blocked_pairs(conn, [job_id]))
+    blocked = _BLOCKED_IN.scalars(conn, of=job_id)
     return [
-        Checker(worker_id, owner, matching.render_class(job, workers.capabilities(online[worker_id].capabilities)))
-        for worker_id in sorted(found, key=lambda one: (online[one].enrolled_at, one))
-        if (owner := workers.owner_of(online[worker_id])) not in barred and worker_id not in barred
+        Checker(worker.id, owner, workers.render_class(job, worker.capabilities))
+        for worker in workers.online(conn)
+        if (owner := workers.owner_of(worker)) not in barred
+        and worker.id not in barred
+        and worker.id not in blocked
+        and workers.fits(job, worker.capabilities)
     ]
 
 
-def shunned_tasks(conn: Connection, candidate: Candidate, worker_id: str) -> set[str]:
-    """Tasks that this worker failed and that one of the others online has not failed yet: they are for those."""
-    failed_by: dict[str, set[str]] = {}
-    mine = select(failures.c.task_id).where(
-        failures.c.job_id == candidate.job.id,
-        failures.c.worker_id == worker_id,
+_FAILED_BY = Prepared(
+    select(failures.c.task_id).where(
+        failures.c.job_id == bindparam("of"),
+        failures.c.worker_id == bindparam("by"),
         failures.c.kind == FailureKind.WORKER,
         failures.c.counted,
     )
-    rows = conn.execute(
+)
+
+
+def shunned_tasks(candidate: Candidate) -> set[str]:
+    """Tasks that this worker failed and that one of the others online has not failed yet: they are for those."""
+    mine = set(_FAILED_BY.scalars(candidate.conn, of=candidate.job.id, by=candidate.worker_id))
+    if not mine:
+        return set()
+    failed_by: dict[str, set[str]] = {}
+    rows = candidate.conn.execute(
         select(failures.c.task_id, failures.c.worker_id).where(
             failures.c.task_id.in_(mine), failures.c.kind == FailureKind.WORKER, failures.c.counted
         )
@@ -145,6 +142,19 @@ def shunned_tasks(conn: Connection, candidate: Candidate, worker_id: str) -> set
     for task_id, failer in rows:
         failed_by.setdefault(task_id, set()).add(failer)
     return {task_id for task_id, failers in failed_by.items() if candidate.rivals - failers}
+
+
+def available(candidate: Candidate, now: datetime) -> Available:
+    """The tasks of a job that its worker may get."""
+    return Available(
+        candidate.conn,
+        candidate.job.id,
+        now,
+        candidate.render_class,
+        candidate.worker_id,
+        candidate.owner,
+        frozenset(shunned_tasks(candidate)),
+    )
 
 
 def share(queued: int, rivals: int, held: int, asked: int) -> int:
@@ -159,59 +169,89 @@ def share(queued: int, rivals: int, held: int, asked: int) -> int:
     return max(0 if held else 1, min(asked, batch, even))
 
 
+_ANY_QUEUED = Prepared(
+    select(tasks_table.c.job_id)
+    .join(jobs_table, jobs_table.c.id == tasks_table.c.job_id)
+    .where(
+        jobs_table.c.status.in_(jobs.WORKABLE),
+        tasks_table.c.status == TaskStatus.QUEUED,
+        or_(
+            tasks_table.c.not_before.is_(None),
+            tasks_table.c.not_before <= bindparam("now", type_=tasks_table.c.not_before.type),
+        ),
+    )
+    .limit(1)
+)
+
+
+def any_queued(conn: Connection, now: datetime) -> bool:
+    """Is there a task that somebody could take, whoever that is?"""
+    return _ANY_QUEUED.first(conn, now=now) is not None
+
+
 def has_work(conn: Connection, worker: AnyRow, now: datetime) -> bool:
     """Is there likely something for ``worker``? Takes no lock, so that idle workers may ask often."""
-    for candidate in candidates(conn, worker, None):
-        shunned = shunned_tasks(conn, candidate, worker.id)
-        if conn.execute(select(tasks_table.c.id).where(_available(now, candidate, shunned)).limit(1)).first():
-            return True
-    return False
+    return any(available(candidate, now).any() for candidate in candidates(conn, worker))
 
 
 def grant(tx: Tx, worker_id: str, request: LeaseRequest, seconds: float) -> list[Lease]:
     """Lease up to ``request.count`` tasks of one job to a worker; empty if there is nothing for it."""
     worker = workers.load(tx.conn, worker_id)
     held = leases.number_held(tx.conn, worker_id)
-    for candidate in candidates(tx.conn, worker, request.open_job):
-        granted = _grant_from(tx, candidate, worker_id, held, request.count, seconds)
-        if granted:
-            return granted
+    stretch = fairness.of_worker(tx, worker_id)
+    for _, equals in groupby(candidates(tx.conn, worker), key=lambda candidate: candidate.job.priority):
+        by_job = {candidate.job.id: candidate for candidate in equals}
+        rivals = [candidate.job for candidate in by_job.values()]
+        for job in fairness.in_order(tx, worker_id, stretch, request.open_job, rivals):
+            granted = _grant_from(tx, by_job[job.id], stretch, held, request.count, seconds)
+            if granted:
+                return granted
     return []
 
 
-def _grant_from(tx: Tx, candidate: Candidate, worker_id: str, held: int, asked: int, seconds: float) -> list[Lease]:
-    shunned = shunned_tasks(tx.conn, candidate, worker_id)
-    available = _available(tx.now, candidate, shunned)
-    # Counted only as far as it makes a difference: a job may have 200,000 tasks.
-    enough = max(2 * asked, asked + held) * len(candidate.rivals)
-    some = select(tasks_table.c.id).where(available).limit(enough).subquery()
-    queued = tx.conn.execute(select(func.count()).select_from(some)).scalar_one()
-    if not queued:
+def _grant_from(
+    tx: Tx, candidate: Candidate, stretch: AnyRow | None, held: int, asked: int, seconds: float
+) -> list[Lease]:
+    job_id, worker_id = candidate.job.id, candidate.worker_id
+    free = available(candidate, tx.now)
+    next_one = free.first()
+    if next_one is None:
         return []
-    number = share(queued, len(candidate.rivals), held, asked)
-    if not number:
-        return []
+    number = 1
+    if held or asked > 1:
+        # Counted only as far as it makes a difference: a job may have 200,000 tasks.
+        enough = max(2 * asked, asked + held) * len(candidate.rivals)
+        number = share(free.count(enough), len(candidate.rivals), held, asked)
+        if not number:
+            return []
     # The job first, as everywhere. Shared, so that several dispatchers can lease from one job at once; its first lease
-    # changes the job and needs it alone, and so does a new chunk, or two workers would begin at the same frame.
+    # changes the job and needs it alone, and so do a new stretch and a new chunk, or two would begin at the same frame.
     first = candidate.job.status == JobStatus.QUEUED
-    whole = _is_next_whole(tx.conn, available)
-    opens = whole and not _goes_on(tx.conn, candidate, worker_id, available)
-    job = tx.conn.execute(
-        select(jobs_table).where(jobs_table.c.id == candidate.job.id).with_for_update(read=not (first or opens))
-    ).one()
+    begins = fairness.is_over(tx, stretch, job_id)
+    # Is what comes next a whole frame, rather than a tile or a frame to be finished?
+    whole = next_one.kind == TaskKind.RENDER and not next_one.linear
+    mine = chunks.of_worker(tx.conn, job_id, worker_id) if whole else None
+    opens = whole and (mine is None or not free.any_between(mine.start, mine.stop))
+    job = jobs.lock(tx, job_id, shared=not (first or begins or opens))
     if job.status not in jobs.WORKABLE:
         return []
     if job.status == JobStatus.QUEUED and not first:
         raise LostRace(f"job {job.id} went back to queued")
-    spec = jobs.parse_spec(job.spec)
+    spec = jobs.spec_of(job)
     chosen: Sequence[AnyRow] = []
-    if whole:
-        chosen = _from_chunk(tx, candidate, worker_id, available, number, spec.chunk, opens=opens)
+    if opens:
+        mine = chunks.open_next(tx, job_id, worker_id, free, candidate.rivals, spec.chunk)
+    if mine is not None:
+        chosen = free.take(number, (mine.start, mine.stop))
+        if chosen and chosen[-1].ordinal >= mine.at:
+            chunks.advance(tx, job_id, worker_id, chosen[-1].ordinal + 1)
     if not chosen:
-        chosen = _take(tx.conn, available, number)
+        chosen = free.take(number)
     if not chosen:
         return []
     jobs.activate(tx, job)
+    if begins:
+        fairness.note(tx, worker_id, job_id)
     return [
         Lease(
             id=leases.grant(tx, task, worker_id, seconds),
@@ -221,53 +261,3 @@ def _grant_from(tx: Tx, candidate: Candidate, worker_id: str, held: int, asked: 
         )
         for task in chosen
     ]
-
-
-def _take(conn: Connection, wanted: ColumnElement[bool], number: int) -> Sequence[AnyRow]:
-    """The first tasks that are ``wanted``, but for those that another dispatcher has just taken."""
-    return conn.execute(
-        select(tasks_table)
-        .where(wanted)
-        .order_by(tasks_table.c.rank, tasks_table.c.ordinal)
-        .limit(number)
-        .with_for_update(skip_locked=True)
-    ).all()
-
-
-def _is_next_whole(conn: Connection, available: ColumnElement[bool]) -> bool:
-    """Is what comes next a whole frame, rather than a tile or a frame to be finished?"""
-    first = select(tasks_table.c.kind, tasks_table.c.linear).where(available)
-    row = conn.execute(first.order_by(tasks_table.c.rank, tasks_table.c.ordinal).limit(1)).first()
-    return row is not None and row.kind == TaskKind.RENDER and not row.linear
-
-
-def _goes_on(conn: Connection, candidate: Candidate, worker_id: str, available: ColumnElement[bool]) -> bool:
-    """Has the worker's chunk anything left for it?"""
-    mine = chunks.of_job(conn, candidate.job.id).get(worker_id)
-    if mine is None:
-        return False
-    return conn.execute(select(tasks_table.c.id).where(available, mine.whole).limit(1)).first() is not None
-
-
-def _from_chunk(
-    tx: Tx,
-    candidate: Candidate,
-    worker_id: str,
-    available: ColumnElement[bool],
-    number: int,
-    size: int | None,
-    *,
-    opens: bool,
-) -> Sequence[AnyRow]:
-    """The next frames of the worker's chunk, or of a new one; none if others were quicker."""
-    job_id = candidate.job.id
-    if opens:
-        mine = chunks.open_next(tx, job_id, worker_id, available, candidate.rivals, size)
-    else:
-        mine = chunks.of_job(tx.conn, job_id).get(worker_id)
-    if mine is None:
-        return []
-    chosen = _take(tx.conn, and_(available, mine.whole), number)
-    if chosen:
-        chunks.advance(tx, job_id, worker_id, chosen[-1].ordinal + 1)
-    return chosen

@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +17,18 @@ from filelock import FileLock, Timeout
 
 from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
 from ..protocol.events import TaskProgress
+from ..protocol.jobs import LogEntry
 from ..protocol.leases import Progress
 from ..protocol.states import LeaseStatus
 from . import jobs, leases, workers
 from .blobs import BlobStore
+from .callers import Callers
 from .config import DispatcherConfig
 from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
 from .metrics import Metrics
+from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
 from .store import Clock, Store, utc_now
 from .sweeper import Sweeper
@@ -43,6 +47,7 @@ class Dispatcher:
         self.config = config
         self.hub = Hub()
         self.board = ProgressBoard()
+        self.callers = Callers()
         self.ready = False
         config.data.mkdir(parents=True, exist_ok=True)
         self._lock = DataLock(config.data)
@@ -65,6 +70,7 @@ class Dispatcher:
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
         )
+        self.neighbours = Neighbours(self.store, self._hear_neighbour, self.hub.wake_all)
         self._seen: dict[str, float] = {}
         self._seen_lock = threading.Lock()
         self._started = False
@@ -81,17 +87,20 @@ class Dispatcher:
         self._started = True
         self.store.migrate()
         self.store.change(lambda tx: leases.grace(tx, self.config.lease_seconds))
+        self.store.listen(self.callers.forget)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
         self.store.listen(self.metrics.count)
         self.intake.start()
         self.sweeper.start()
+        self.neighbours.start()
         self.ready = True
 
     def close(self) -> None:
         """Stop everything and let go of the data folder."""
         self.ready = False
         self.hub.stop()
+        self.neighbours.close()
         self.sweeper.close()
         self.intake.close()
         self.store.close()
@@ -99,17 +108,30 @@ class Dispatcher:
 
     def blob_arrived(self, sha256: str) -> None:
         """An upload is whole: jobs may have waited for it."""
+        with self.store.read() as conn:
+            if not jobs.is_awaited(conn, sha256):
+                return
         size = self.blobs.size(sha256)
         if size is not None:
             self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size))
 
+    def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
+        """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""
+        self.callers.forget(entries)
+        self.board.forget(entries)
+        self.hub.publish(entries)
+
+    def is_due(self, worker_id: str) -> bool:
+        """Is it time to note in the database that a worker is there?"""
+        last = self._seen.get(worker_id, float("-inf"))
+        return time.monotonic() - last >= min(SEEN_EVERY, self.config.offline_seconds / 4)
+
     def saw(self, worker_id: str) -> None:
         """A worker asked for something."""
-        now = time.monotonic()
         with self._seen_lock:
-            if now - self._seen.get(worker_id, float("-inf")) < min(SEEN_EVERY, self.config.offline_seconds / 4):
+            if not self.is_due(worker_id):
                 return
-            self._seen[worker_id] = now
+            self._seen[worker_id] = time.monotonic()
         self.store.change(lambda tx: workers.seen(tx, worker_id))
 
     def note_progress(self, lease_id: str, worker_id: str, progress: Progress) -> None:

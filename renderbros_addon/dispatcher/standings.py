@@ -9,20 +9,30 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..protocol.states import WorkerStatus
 from ..protocol.workers import Standing
 from . import checks, workers
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import AnyRow, events
 from .tables import trust as trust_table
 from .tables import workers as workers_table
 from .trust import NEW, Happening, Trust, after, check_rate, credibility, is_all_doubtful, is_banned
 
+_LOAD = Prepared(select(trust_table).where(trust_table.c.worker_id == bindparam("of")))
+_LOCK = Prepared(select(trust_table).where(trust_table.c.worker_id == bindparam("of")).with_for_update())
+_COUNTS = {*asdict(NEW), "last_passed"}
+_COUNT = Prepared(
+    update(trust_table)
+    .where(trust_table.c.worker_id == bindparam("of"))
+    .values({name: param(trust_table.c[name]) for name in sorted(_COUNTS)})
+)
+
 
 def load(conn: Connection, worker_id: str) -> Trust:
-    row = conn.execute(select(trust_table).where(trust_table.c.worker_id == worker_id)).first()
+    row = _LOAD.first(conn, of=worker_id)
     return NEW if row is None else _trust(row)
 
 
@@ -32,16 +42,19 @@ def _trust(row: AnyRow) -> Trust:
 
 def _locked(tx: Tx, worker_id: str) -> AnyRow:
     """The worker's row, made if it is new, held until the commit: two jobs may tell of one worker at once."""
-    query = select(trust_table).where(trust_table.c.worker_id == worker_id).with_for_update()
-    row = tx.conn.execute(query).first()
+    row = _LOCK.first(tx.conn, of=worker_id)
     if row is None:
         tx.conn.execute(insert(trust_table).values(worker_id=worker_id, last_passed=0, **asdict(NEW)))
-        row = tx.conn.execute(query).one()
+        row = _LOCK.one(tx.conn, of=worker_id)
     return row
 
 
 def _write(tx: Tx, worker_id: str, known: Trust, **more: object) -> None:
-    tx.conn.execute(update(trust_table).where(trust_table.c.worker_id == worker_id).values(**asdict(known), **more))
+    columns = {**asdict(known), **more}
+    if set(columns) == _COUNTS:
+        _COUNT.run(tx.conn, of=worker_id, **columns)
+    else:
+        tx.conn.execute(update(trust_table).where(trust_table.c.worker_id == worker_id).values(columns))
 
 
 def note(tx: Tx, worker_id: str, happening: Happening, result_id: int) -> Trust:

@@ -7,11 +7,13 @@ import logging
 import secrets
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg.errors
 from alembic import command
@@ -22,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 
 from ..protocol.jobs import LogEntry
 from .errors import ConfigurationError, Conflict, LostRace
+from .prepared import Prepared, param
 from .tables import events
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -34,6 +37,12 @@ BUSY_SECONDS = 30
 
 ATTEMPTS = 8
 """How often a change that lost a race is tried."""
+
+MOST_TOGETHER = 64
+"""Changes that share a commit at most: those behind them wait for all of it."""
+
+CHANNEL = "renderbros_events"
+"""Where dispatchers on one PostgreSQL database tell each other of their changes."""
 
 # Keys of PostgreSQL advisory locks: any numbers, as long as nothing else in the database uses them.
 _MIGRATION_LOCK = 0x52425F01
@@ -49,10 +58,18 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
+_LEAVE = Prepared(
+    insert(events)
+    .values({column.name: param(column) for column in events.c if column is not events.c.id})
+    .returning(events.c.id)
+)
+
+
 class Tx:
     """One change in the making: its connection, its moment, and the events it will leave."""
 
-    def __init__(self, conn: Connection, now: datetime) -> None:
+    def __init__(self, conn: Connection, now: datetime, origin: str = "") -> None:
+        self._origin = origin
         self.conn = conn
         self.now = now
         self.postgres = conn.dialect.name == "postgresql"
@@ -80,11 +97,26 @@ class Tx:
             # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
             # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
             self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
-        ids = self.conn.execute(insert(events).returning(events.c.id, sort_by_parameter_order=True), self._pending)
-        return tuple(
-            LogEntry(id=key, **{**row, "detail": json.loads(row["detail"])})
-            for key, row in zip(ids.scalars(), self._pending, strict=True)
+        entries = tuple(
+            LogEntry(id=_LEAVE.scalar(self.conn, **row), **{**row, "detail": json.loads(row["detail"])})
+            for row in self._pending
         )
+        if self.postgres:
+            # The lock above makes the ids a range of our own.
+            payload = f"{self._origin} {entries[0].id} {entries[-1].id}"
+            self.conn.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+        return entries
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """A change that waits for its turn, and what became of it."""
+
+    work: Callable[[Tx], Any]
+    served: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    entries: tuple[LogEntry, ...] = ()
 
 
 class Store:
@@ -92,8 +124,11 @@ class Store:
 
     def __init__(self, url: str, clock: Clock = utc_now) -> None:
         self.clock = clock
+        self.origin = new_id()
+        """Whose changes are ours, told to other dispatchers on the same PostgreSQL database."""
         self._listeners: list[Callable[[Sequence[LogEntry]], None]] = []
         self._turn = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
         self.engine = _engine(url)
         self.sqlite = self.engine.dialect.name == "sqlite"
 
@@ -104,8 +139,12 @@ class Store:
     def change(self, work: Callable[[Tx], T]) -> T:
         """Run ``work`` in one transaction, again if it lost a race; Conflict if it keeps losing.
 
-        ``work`` may therefore be called several times and must do nothing outside the transaction.
+        ``work`` may therefore be called several times and must do nothing outside the transaction. It is on disk when
+        this returns. On SQLite, changes that wait for their turn at the same moment share a commit, and so its sync;
+        each is still made as a whole or not at all.
         """
+        if self.sqlite:
+            return self._change_in_turn(work)
         for attempt in range(ATTEMPTS):
             try:
                 return self._change_once(work)
@@ -118,22 +157,59 @@ class Store:
         raise Conflict("it is being changed by others right now: try again")
 
     def _change_once(self, work: Callable[[Tx], T]) -> T:
-        if not self.sqlite:
-            with self.engine.begin() as conn:
-                tx = Tx(conn, self.clock())
-                result = work(tx)
-                entries = tx.write_events()
-            self._publish(entries)
-            return result
-        # SQLite has one writer. Threads that queue up here take turns at once; in SQLite's busy handler they would
-        # sleep and starve. Publishing inside keeps the listeners' order that of the commits.
+        with self.engine.connect() as conn, conn.begin():
+            tx = Tx(conn, self.clock(), self.origin)
+            result = work(tx)
+            entries = tx.write_events()
+        self._publish(entries)
+        return result
+
+    def _change_in_turn(self, work: Callable[[Tx], T]) -> T:
+        mine = _Waiting(work)
+        self._waiting.append(mine)
         with self._turn:
+            # Whoever has the turn serves all who wait by then, and most find themselves served.
+            if not mine.served:
+                self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
+        if mine.error is not None:
+            raise mine.error
+        return cast(T, mine.result)
+
+    def _serve(self, together: Sequence[_Waiting]) -> None:
+        try:
             with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
+                for one in together:
+                    self._attempt(conn, one)
+        except BaseException as error:
+            # Nothing of this is on disk: whoever has no error of its own shares this one.
+            for one in together:
+                one.error = one.error or error
+        for one in together:
+            one.served = True
+        for one in together:
+            if one.error is None:
+                self._publish(one.entries)
+
+    def _attempt(self, conn: Connection, one: _Waiting) -> None:
+        # Straight to the driver, since SQLAlchemy's own savepoints take longer than most changes.
+        cursor = conn.connection.cursor()
+        for attempt in range(ATTEMPTS):
+            cursor.execute("SAVEPOINT one")
+            try:
                 tx = Tx(conn, self.clock())
-                result = work(tx)
-                entries = tx.write_events()
-            self._publish(entries)
-            return result
+                one.result = one.work(tx)
+                one.entries = tx.write_events()
+                cursor.execute("RELEASE one")
+                return
+            except (LostRace, IntegrityError) as error:
+                cursor.execute("ROLLBACK TO one")
+                log.debug("a change lost a race (attempt %d): %s", attempt + 1, error)
+            except Exception as error:
+                # SQLite gives the whole transaction up where the disk is full; then this raises too, and all fail.
+                cursor.execute("ROLLBACK TO one")
+                one.error = error
+                return
+        one.error = Conflict("it is being changed by others right now: try again")
 
     def _publish(self, entries: Sequence[LogEntry]) -> None:
         if entries:

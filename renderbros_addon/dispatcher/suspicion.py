@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from ..imaging.expected import out_of_line, unexpected
 from ..protocol.jobs import JobSpec
 from ..protocol.results import Output
 from ..protocol.states import TaskKind
 from . import jobs, results, tasks
+from .prepared import Prepared
 from .tables import AnyRow, checks, frames
 
 PREVIEW, NEIGHBOURS, TWIN = "not as expected", "unlike its neighbours", "seen before"
@@ -22,9 +23,9 @@ FALSE_ALARMS = 5
 
 def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) -> str | None:
     """Why others should look at a result whose files are good, in a sentence; None if nothing is odd about it."""
-    spec = jobs.parse_spec(jobs.load(conn, task.job_id).spec)
     if task.kind in tasks.CHECKS or task.linear:
         return None
+    spec = jobs.spec_of(jobs.load(conn, task.job_id))
     looks: tuple[tuple[str, Callable[[], str | None]], ...] = (
         (PREVIEW, lambda: _unlike_preview(spec, task, output)),
         (NEIGHBOURS, lambda: _unlike_neighbours(conn, spec, task, output)),
@@ -45,15 +46,20 @@ def _unlike_preview(spec: JobSpec, task: AnyRow, output: Output) -> str | None:
 
 
 def _unlike_neighbours(conn: Connection, spec: JobSpec, task: AnyRow, output: Output) -> str | None:
-    at = spec.frames.index(task.frame)
+    at = task.ordinal  # of a whole frame or its finish: its place among the frames
     if output.grid is None or not 0 < at < len(spec.frames) - 1:
         return None
     before, after = (_grid(conn, task.job_id, spec.frames[i]) for i in (at - 1, at + 1))
     return None if before is None or after is None else out_of_line(before, output.grid, after)
 
 
+_OUTPUT = Prepared(
+    select(frames.c.output).where(frames.c.job_id == bindparam("of"), frames.c.frame == bindparam("number"))
+)
+
+
 def _grid(conn: Connection, job_id: str, frame: int) -> str | None:
-    text = conn.execute(select(frames.c.output).where(frames.c.job_id == job_id, frames.c.frame == frame)).scalar()
+    text = _OUTPUT.scalar(conn, of=job_id, number=frame)
     return None if text is None else Output.model_validate_json(text).grid
 
 

@@ -67,7 +67,9 @@ jobs = Table(
     Column("blocked_since", UtcTime),  # since when every fitting worker online has been blocked for it
     Column("reason_code", String(32)),
     Column("reason_message", Text),
+    Column("turn_at", UtcTime),  # when a worker last began a stretch with it
     Index("jobs_by_status", "status"),
+    Index("jobs_by_age", "created_at"),
 )
 
 job_blobs = Table(
@@ -126,6 +128,13 @@ leases = Table(
     ),
     Index("leases_by_status", "status", "expires_at"),
     Index("leases_by_job", "job_id", "status"),
+    Index(
+        "held_leases_by_worker",
+        "worker_id",
+        "job_id",
+        sqlite_where=text("status = 'held'"),
+        postgresql_where=text("status = 'held'"),
+    ),
 )
 
 workers = Table(
@@ -172,6 +181,15 @@ blocks = Table(
     Column("job_id", _Id, primary_key=True),
     Column("worker_id", _Id, primary_key=True),
     Column("at", UtcTime, nullable=False),
+    Index("blocks_by_worker", "worker_id"),
+)
+
+stretches = Table(
+    "stretches",
+    metadata,
+    Column("worker_id", _Id, primary_key=True),
+    Column("job_id", _Id, nullable=False),  # the job that it is at,
+    Column("since", UtcTime, nullable=False),  # and since when it has been
 )
 
 chunks = Table(
@@ -206,11 +224,11 @@ results = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("problem", Text),
     UniqueConstraint("lease_id", name="one_result_a_lease"),
-    Index("results_by_status", "status"),
+    Index("results_by_status", "status", "id"),
     Index("results_by_task", "task_id"),
     Index("results_by_job", "job_id", "status", "id"),
     Index("results_by_sha256", "sha256"),
-    Index("results_by_pixels", "pixel_digest"),
+    Index("results_by_pixels", "pixel_digest", "status"),
     Index("results_by_worker", "worker_id", "status", "id"),
 )
 
@@ -236,7 +254,8 @@ frames = Table(
     Column("output", Text),
     Column("output_sha256", _Sha),
     Column("result_id", BigInteger),  # the result with the final output
-    Index("frames_by_state", "state"),
+    Index("frames_by_state", "state", "job_id", "ordinal"),
+    Index("frames_by_job", "job_id", "state"),
     Index("frames_by_assembled", "assembled"),
     Index("frames_by_output", "output_sha256"),
 )

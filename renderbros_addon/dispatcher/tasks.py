@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Update, bindparam, delete, func, insert, select, true, update
 
 from ..protocol.frames import frame_file_name
 from ..protocol.jobs import JobSpec
@@ -20,6 +20,7 @@ from ..protocol.leases import Task
 from ..protocol.regions import Region
 from ..protocol.states import TaskKind, TaskStatus
 from .errors import LostRace, NotFound
+from .prepared import Prepared, param
 from .store import Tx
 from .tables import AnyRow, results, task_bars, tasks
 from .tiling import parse_cuts
@@ -170,8 +171,11 @@ def _id(job_id: str, ordinal: int, kind: TaskKind) -> str:
     return f"{job_id}-{'f' if kind is TaskKind.FINISH else ''}{ordinal}"
 
 
+_LOAD = Prepared(select(tasks).where(tasks.c.id == bindparam("of")))
+
+
 def load(conn: Connection, task_id: str) -> AnyRow:
-    row = conn.execute(select(tasks).where(tasks.c.id == task_id)).first()
+    row = _LOAD.first(conn, of=task_id)
     if row is None:
         raise NotFound(f"there is no task {task_id}", word="unknown_task")
     return row
@@ -204,6 +208,19 @@ def extras(row: AnyRow, spec: JobSpec) -> tuple[str, ...]:
     return tuple(frame_file_name(name, row.frame) for name in spec.extras) if has_some else ()
 
 
+_moves: dict[tuple[str, ...], Prepared] = {}
+
+
+def _moving(names: tuple[str, ...]) -> Prepared:
+    """Changes a task's status, and the columns of those names."""
+    found = _moves.get(names)
+    if found is None:
+        changed: Update = update(tasks).where(tasks.c.id == bindparam("of"), tasks.c.status == bindparam("old"))
+        columns = {name: param(tasks.c[name], f"new_{name}") for name in ("status", *names)}
+        found = _moves[names] = Prepared(changed.values(columns))
+    return found
+
+
 def move(
     tx: Tx,
     task: AnyRow,
@@ -218,10 +235,9 @@ def move(
     """Change one task's status; LostRace if it isn't ``old`` any more."""
     if new not in ALLOWED[old]:
         raise ValueError(f"a task never goes from {old} to {new}")
-    moved = tx.conn.execute(
-        update(tasks).where(tasks.c.id == task.id, tasks.c.status == old).values(status=new, **(values or {}))
-    )
-    if moved.rowcount != 1:
+    given = values or {}
+    told = {f"new_{name}": value for name, value in given.items()}
+    if _moving(tuple(given)).run(tx.conn, of=task.id, old=old, new_status=new, **told) != 1:
         raise LostRace(f"task {task.id} is no longer {old}")
     tx.emit(event, job_id=task.job_id, task_id=task.id, worker_id=worker_id, frame=task.frame, **detail)
 
@@ -268,7 +284,16 @@ def counts(conn: Connection, job_id: str) -> dict[TaskStatus, int]:
     return {TaskStatus(status): number for status, number in rows}
 
 
+_OPEN_OF_JOB = select(tasks.c.id).where(tasks.c.job_id == bindparam("of"), tasks.c.status.in_(OPEN)).limit(1)
+_ANY_OPEN = Prepared(_OPEN_OF_JOB)
+_ANY_OPEN_OF_KIND = Prepared(_OPEN_OF_JOB.where(tasks.c.kind == bindparam("kind")))
+
+
 def any_in(conn: Connection, job_id: str, statuses: Sequence[TaskStatus], kind: TaskKind | None = None) -> bool:
+    if tuple(statuses) == OPEN and kind is None:
+        return _ANY_OPEN.first(conn, of=job_id) is not None
+    if tuple(statuses) == OPEN:
+        return _ANY_OPEN_OF_KIND.first(conn, of=job_id, kind=kind) is not None
     query = select(tasks.c.id).where(tasks.c.job_id == job_id, tasks.c.status.in_(statuses))
     if kind is not None:
         query = query.where(tasks.c.kind == kind)

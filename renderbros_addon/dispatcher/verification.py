@@ -53,7 +53,7 @@ class Desk:
     def plan(self, conn: Connection, result: AnyRow, suspicion: str | None) -> Plan | None:
         """What to check of a result whose files are good, or None. Drawn only now that the result is there."""
         job = jobs.load(conn, result.job_id)
-        spec = jobs.parse_spec(job.spec)
+        spec = jobs.spec_of(job)
         task = tasks.load(conn, result.task_id)
         if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
             return None

@@ -46,7 +46,7 @@ def job_views(conn: Connection, board: ProgressBoard, now: datetime) -> tuple[Jo
 
 
 def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) -> JobView:
-    spec = jobs.parse_spec(job.spec)
+    spec = jobs.spec_of(job)
     status = JobStatus(job.status)
     counts = tasks.counts(conn, job.id)
     running, fractions = _running(conn, job.id, board) if counts.get(TaskStatus.LEASED) else ((), 0.0)
@@ -135,7 +135,7 @@ def _seconds_left(conn: Connection, job_id: str, left: float, running: Sequence[
 
 def frame_views(conn: Connection, job_id: str, only: int | None = None) -> tuple[FrameView, ...]:
     """A job's frames, or one of them; none before it is queued."""
-    spec = jobs.parse_spec(jobs.load(conn, job_id).spec)
+    spec = jobs.spec_of(jobs.load(conn, job_id))
     chosen = frames.c.job_id == job_id
     of_frame: ColumnElement[bool] = tasks_table.c.job_id == job_id
     if only is not None:

@@ -31,7 +31,7 @@ def why_waiting(conn: Connection, job: AnyRow, counts: Mapping[TaskStatus, int],
     if not online and (paused := _paused_by_owner(conn)):
         return f"no worker is online ({paused} paused)"
     able = [workers.capabilities(worker.capabilities) for worker in online]
-    lacking = matching.why_none_fits(job, able, jobs.parse_spec(job.spec).scene.saved_by)
+    lacking = matching.why_none_fits(job, able, jobs.spec_of(job).scene.saved_by)
     if lacking is not None:
         return lacking
     fitting = scheduler.unblocked_fitting(job, online, scheduler.blocked_pairs(conn, [job.id]))

@@ -15,12 +15,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
 from ..protocol.workers import Capabilities, Enrolled, Enrolment
-from . import jobs, leases, tasks
+from . import fairness, jobs, leases, matching, tasks
 from .errors import Conflict, LostRace, NotFound, Unauthorized
+from .prepared import Prepared, param
 from .store import Tx, new_id
 from .tables import AnyRow, workers
 
@@ -101,9 +102,21 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
     return Enrolled(id=worker_id, token=token)
 
 
+_LOAD = Prepared(select(workers).where(workers.c.id == bindparam("of")))
+_BY_TOKEN = Prepared(select(workers).where(workers.c.token_hash == bindparam("token")))
+_ONLINE = Prepared(
+    select(workers.c.id, workers.c.capabilities, workers.c.owner)
+    .where(workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False))
+    .order_by(workers.c.enrolled_at, workers.c.id)
+)
+_SEEN = Prepared(
+    update(workers).where(workers.c.id == bindparam("of")).values(last_seen=param(workers.c.last_seen, "now"))
+)
+
+
 def by_token(conn: Connection, token: str) -> AnyRow:
     """The worker that a bearer token belongs to; Unauthorized if none."""
-    row = conn.execute(select(workers).where(workers.c.token_hash == _digest(token))).first()
+    row = _BY_TOKEN.first(conn, token=_digest(token))
     if row is None:
         raise Unauthorized(
             "this token belongs to no worker of this dispatcher: enrol again",
@@ -113,7 +126,7 @@ def by_token(conn: Connection, token: str) -> AnyRow:
 
 
 def load(conn: Connection, worker_id: str) -> AnyRow:
-    row = conn.execute(select(workers).where(workers.c.id == worker_id)).first()
+    row = _LOAD.first(conn, of=worker_id)
     if row is None:
         raise NotFound(f"there is no worker {worker_id}", word="unknown_worker")
     return row
@@ -135,11 +148,41 @@ def capabilities(text: str) -> Capabilities:
     return Capabilities.model_validate_json(text)
 
 
+@lru_cache(maxsize=65536)
+def _fits(series: str, engine: str, device: str, text: str) -> bool:
+    return matching.fits(matching.Needs(series, engine, device), capabilities(text))
+
+
+def fits(job: AnyRow, text: str) -> bool:
+    """Can a worker with these capabilities, as kept in its row, render ``job``?"""
+    return _fits(job.series, job.engine, job.device, text)
+
+
+@lru_cache(maxsize=65536)
+def _render_class(engine: str, device: str, text: str) -> str | None:
+    return matching.render_class(matching.Needs("", engine, device), capabilities(text))
+
+
+def render_class(job: AnyRow, text: str) -> str | None:
+    """The class of the pixels that a worker with these capabilities, as kept in its row, makes of ``job``."""
+    return _render_class(job.engine, job.device, text)
+
+
+_ABLE = Prepared(
+    select(workers.c.id, workers.c.capabilities).where(
+        workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False)
+    )
+)
+
+
+def able(conn: Connection) -> Sequence[AnyRow]:
+    """Those that may get tasks: id and capabilities, as kept, of each."""
+    return _ABLE.all(conn)
+
+
 def online(conn: Connection) -> Sequence[AnyRow]:
-    """Those that may get tasks."""
-    return conn.execute(
-        select(workers).where(workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False))
-    ).all()
+    """Those that may get tasks: ``id``, ``capabilities`` and ``owner`` of each, in the order of enrolment."""
+    return _ONLINE.all(conn)
 
 
 def _move(tx: Tx, worker: AnyRow, new: WorkerStatus, event: str, **values: Any) -> None:
@@ -151,6 +194,8 @@ def _move(tx: Tx, worker: AnyRow, new: WorkerStatus, event: str, **values: Any) 
     )
     if moved.rowcount != 1:
         raise LostRace(f"worker {worker.id} is no longer {old}")
+    if old is _S.ONLINE:
+        fairness.leave(tx, worker.id)
     tx.emit(event, worker_id=worker.id, old=old, status=new, name=worker.name)
 
 
@@ -163,7 +208,7 @@ def seen(tx: Tx, worker_id: str) -> None:
         else:
             _move(tx, worker, _S.ONLINE, "worker.online", last_seen=tx.now)
     else:
-        tx.conn.execute(update(workers).where(workers.c.id == worker_id).values(last_seen=tx.now))
+        _SEEN.run(tx.conn, of=worker_id, now=tx.now)
 
 
 def silent_since(conn: Connection, moment: datetime) -> Sequence[str]:

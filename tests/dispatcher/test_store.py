@@ -13,9 +13,9 @@ from dispatcher.clock import Clock
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from renderbros_addon.dispatcher.errors import Conflict, LostRace
+from renderbros_addon.dispatcher.errors import Conflict, LostRace, Unprocessable
 from renderbros_addon.dispatcher.store import ATTEMPTS, Store, Tx
-from renderbros_addon.dispatcher.tables import events, leases, metadata
+from renderbros_addon.dispatcher.tables import events, idempotency, leases, metadata
 from renderbros_addon.protocol.jobs import LogEntry
 
 
@@ -34,7 +34,7 @@ def test_migrating_again_and_at_once_changes_nothing(store: Store, database_url:
     for thread in threads:
         thread.join()
     with store.read() as conn:
-        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0004"
+        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0005"
     for one in stores:
         one.close()
 
@@ -158,3 +158,49 @@ def test_sqlite_writers_of_several_processes_wait_for_each_other(tmp_path: Path)
         assert conn.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
     first.close()
     second.close()
+
+
+def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(store: Store) -> None:
+    """One is under way while others queue up behind it; of those every third fails, and every fourth loses a race."""
+    told: list[str] = []
+    store.listen(lambda entries: told.extend(entry.event for entry in entries))
+    began, go = threading.Event(), threading.Event()
+    tries: dict[int, int] = {}
+    errors: list[int] = []
+
+    def hold(tx: Tx) -> None:
+        began.set()
+        go.wait(10)
+
+    def change(number: int) -> None:
+        def work(tx: Tx) -> None:
+            tx.emit(f"change {number}")
+            row = {"scope": f"w{number}", "request": "", "status": 200, "body": "", "at": tx.now}
+            tx.conn.execute(insert(idempotency).values(**row))
+            tries[number] = tries.get(number, 0) + 1
+            if number % 3 == 0:
+                raise Unprocessable("not this one")
+            if number % 4 == 0 and tries[number] == 1:
+                raise LostRace("once")
+
+        try:
+            store.change(work)
+        except Unprocessable:
+            errors.append(number)
+
+    holder = threading.Thread(target=store.change, args=(hold,))
+    holder.start()
+    assert began.wait(10)
+    crowd = [threading.Thread(target=change, args=(number,)) for number in range(12)]
+    for thread in crowd:
+        thread.start()
+    go.set()
+    for thread in (holder, *crowd):
+        thread.join()
+    made = [number for number in range(12) if number % 3]
+    assert sorted(errors) == [0, 3, 6, 9]
+    with store.read() as conn:
+        assert sorted(conn.execute(select(idempotency.c.scope)).scalars()) == sorted(f"w{number}" for number in made)
+        names = list(conn.execute(select(events.c.event).order_by(events.c.id)).scalars())
+    assert sorted(names) == sorted(f"change {number}" for number in made)
+    assert sorted(told) == sorted(names)

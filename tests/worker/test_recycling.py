@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from renderbros_addon.worker import recycling
-from renderbros_addon.worker.recycling import MOST_SCENES, Recycling
+from renderbros_addon.worker.recycling import Recycling
 from renderbros_addon.worker.renderer_process import RendererProcess
 
 MIB = 1 << 20
@@ -20,37 +20,33 @@ def renderer(memory: int) -> RendererProcess:
     return process
 
 
-def test_a_renderer_opens_so_many_scenes() -> None:
+def test_a_renderer_serves_so_many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "MOST_TASKS", 5)
     watch, one = Recycling(), renderer(300 * MIB)
-    assert watch.due(one, "job 0") == ""
-    for number in range(MOST_SCENES):
-        assert watch.due(one, f"job {number}") == ""
-        watch.served(one, f"job {number}")
-    last = f"job {MOST_SCENES - 1}"
-    assert watch.due(one, last) == "", "not within a job: its scene is open"
-    assert "scenes" in watch.due(one, "next")
+    for _ in range(5):
+        assert watch.due(one) == ""
+        watch.served(one)
+    assert "5 tasks" in watch.due(one)
     another = renderer(300 * MIB)
-    assert watch.due(another, "next") == ""
-    watch.served(another, "next")
-    assert watch.due(another, "after that") == ""
+    assert watch.due(another) == ""
+    watch.served(another)
+    assert watch.due(another) == ""
 
 
 @pytest.mark.parametrize(("grown", "due"), [(1500, True), (400, False)])
-def test_a_renderer_that_grows_within_a_job(monkeypatch: pytest.MonkeyPatch, grown: int, due: bool) -> None:
+def test_a_renderer_that_grows(monkeypatch: pytest.MonkeyPatch, grown: int, due: bool) -> None:
     monkeypatch.setattr(recycling, "_LEAST_LIFE", 0.0)
     watch, one = Recycling(), renderer(800 * MIB)
     for _ in range(10):
-        watch.served(one, "job")
-    assert watch.due(one, "job") == ""
+        watch.served(one)
+    assert watch.due(one) == ""
     one._used = (800 + grown) * MIB
-    assert bool(watch.due(one, "job")) is due
-    # Another job closes the scene, and with it goes what it took.
-    assert watch.due(one, "another") == ""
+    assert bool(watch.due(one)) is due
 
 
 def test_a_scene_that_grows_at_once_is_not_opened_over_and_over() -> None:
     watch, one = Recycling(), renderer(800 * MIB)
     for _ in range(10):
-        watch.served(one, "job")
+        watch.served(one)
     one._used = 8000 * MIB
-    assert watch.due(one, "job") == ""
+    assert watch.due(one) == ""

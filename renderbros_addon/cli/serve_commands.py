@@ -12,7 +12,6 @@ import typer
 
 from . import options, settings
 from .command import command
-from .connecting import connect
 from .errors import UsageError
 from .farm import LocalFarm
 from .output import Output
@@ -163,6 +162,7 @@ def worker(
     """Lend this machine: take tasks from a dispatcher and render them, until stopped."""
     from ..worker.agent import Agent
     from ..worker.config import WorkerConfig
+    from .connecting import connect
 
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,

@@ -53,6 +53,7 @@ class Neighbours:
             self._thread.join(5)
 
     def _work(self) -> None:
+
         url = self._store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._stop.is_set():
             try:

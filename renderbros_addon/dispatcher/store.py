@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import psycopg.errors
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, insert, text
@@ -46,6 +45,9 @@ CHANNEL = "renderbros_events"
 
 # Keys of PostgreSQL advisory locks: any numbers, as long as nothing else in the database uses them.
 _MIGRATION_LOCK = 0x52425F01
+_COLLISIONS = frozenset({"40001", "40P01"})
+"""PostgreSQL's serialization failure and deadlock. By number, since not every dispatcher has need of its driver."""
+
 _EVENT_LOCK = 0x52425F02
 
 
@@ -151,7 +153,7 @@ class Store:
             except (LostRace, IntegrityError) as error:
                 log.debug("a change lost a race (attempt %d): %s", attempt + 1, error)
             except OperationalError as error:
-                if not isinstance(error.orig, (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)):
+                if getattr(error.orig, "sqlstate", None) not in _COLLISIONS:
                     raise
                 log.debug("a change collided with another (attempt %d): %s", attempt + 1, error.orig)
         raise Conflict("it is being changed by others right now: try again")

@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-import psycopg
 from sqlalchemy import bindparam, select
 
 from ..protocol.jobs import LogEntry

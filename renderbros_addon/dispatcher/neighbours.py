@@ -53,6 +53,8 @@ class Neighbours:
 
     def _work(self) -> None:
 
+        import psycopg  # a dispatcher on SQLite does without
+
         url = self._store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._stop.is_set():
             try:

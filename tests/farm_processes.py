@@ -92,11 +92,14 @@ class Farm:
         self.url = json.loads(line)["url"]
         self.port = int(self.url.rsplit(":", 1)[1])
 
-    def start_worker(self, name: str, *options: str | Path, owner: str | None = None) -> None:
-        """Start one with a data folder of its own; without an ``owner``'s secret it is its own owner."""
+    def start_worker(self, name: str, *options: str | Path, owner: str | None = None, url: str | None = None) -> None:
+        """Start one with a data folder of its own; without an ``owner``'s secret it is its own owner.
+
+        ``url``: where it finds the dispatcher, if by a detour.
+        """
         log = (self.folder / f"{name}.log").open("a")
         self.workers[name] = subprocess.Popen(
-            command("worker", "--dispatcher", self.url, "--name", name, "--data", self.folder / name, *options),
+            command("worker", "--dispatcher", url or self.url, "--name", name, "--data", self.folder / name, *options),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,

@@ -116,6 +116,47 @@ def hard_corner(**options: Any) -> Any:
     return scene
 
 
+def crowd(**options: Any) -> Any:
+    """A scene whose set-up takes longer than its samples: a moving ball and camera before a crowd that stands still.
+
+    90 instances of six meshes of 81,920 triangles each, and six image textures of 1024×1024 pixels of noise.
+    """
+    import bmesh
+    import numpy as np
+
+    scene = fresh_scene(**options)
+    place = np.random.default_rng(5)
+    meshes = []
+    for number in range(6):
+        image = bpy.data.images.new(f"Noise {number}", 1024, 1024)
+        pixels = place.random((1024, 1024, 4), dtype=np.float32)
+        pixels[..., 3] = 1
+        image.pixels.foreach_set(pixels.ravel())
+        image.pack()
+        material = _material(f"Figure {number}", (1, 1, 1), 0.6)
+        nodes = material.node_tree.nodes
+        texture = nodes.new("ShaderNodeTexImage")
+        texture.image = image
+        shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+        material.node_tree.links.new(texture.outputs["Color"], shader.inputs["Base Color"])
+        mesh = _mesh(
+            f"Figure {number}",
+            lambda b: bmesh.ops.create_icosphere(b, subdivisions=7, radius=0.3, calc_uvs=True),
+            material,
+        )
+        meshes.append(mesh)
+    for number in range(90):
+        where = (-4.5 + 0.9 * (number % 10), 1.5 + 0.8 * (number // 10), 0.3)
+        _add(scene, f"Figure {number}", meshes[number % 6], where)
+    last = scene.frame_end = 40
+    ball, camera = bpy.data.objects["Ball"], scene.camera
+    for thing, x in ((ball, 2.5), (camera, 0.8)):
+        for frame, to in ((1, -x), (last, x)):
+            thing.location.x = to
+            thing.keyframe_insert("location", index=0, frame=frame)
+    return scene
+
+
 def save(path: Path, *, compress: bool = False) -> Path:
     """Save the open scene as ``path``."""
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=compress)
@@ -134,6 +175,12 @@ def corner(out: Path, **options: Any) -> None:
     save(out)
 
 
+def crowded(out: Path, **options: Any) -> None:
+    """What stands still takes longer to set up than the samples of a small frame take."""
+    crowd(**options)
+    save(out)
+
+
 def finished(out: Path, **options: Any) -> None:
     """The same, denoised, with glare, and with File Output writing what was denoised to ``elsewhere/``."""
     sys.path.append(str(Path(__file__).parent))
@@ -148,7 +195,7 @@ def finished(out: Path, **options: Any) -> None:
     save(out)
 
 
-SCENES: dict[str, Callable[..., None]] = {"simple": simple, "corner": corner, "finished": finished}
+SCENES: dict[str, Callable[..., None]] = {"simple": simple, "corner": corner, "crowded": crowded, "finished": finished}
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ _KEPT_TYPES = frozenset({"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"})
 # These decide which values others may have, so they go back first.
 _FIRST = {"engine": 0, "media_type": 1, "file_format": 2, "color_mode": 3}
 
+_LEFT = frozenset({"name", "use_persistent_data"})
+"""What a task leaves as it is. Blender frees all that it keeps for the next frame when persistent data goes off."""
+
 # Workbench has no number of samples but steps of antialiasing.
 _WORKBENCH_SAMPLES = {"5": 5, "8": 8, "11": 11, "16": 16, "32": 32}
 
@@ -51,7 +54,7 @@ def dump(scene: Any) -> list[tuple[Any, str, Any]]:
     settings: list[tuple[Any, str, Any]] = []
     for owner in _owners(scene):
         for prop in owner.bl_rna.properties:
-            if prop.is_readonly or prop.type not in _KEPT_TYPES or prop.identifier == "name":
+            if prop.is_readonly or prop.type not in _KEPT_TYPES or prop.identifier in _LEFT:
                 continue
             settings.append((owner, prop.identifier, _value(owner, prop.identifier)))
     settings.append((scene, "camera", scene.camera))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from ..client.http import DispatcherClient
 from ..protocol.jobs import FrameFile, FrameView
 from ..protocol.states import FrameStatus
 from .errors import CommandError, UsageError
+
+_MOST_SINGLY = 4
+"""Frames that are asked for one by one; the list of more is had in one request."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,14 @@ class Fetcher:
         """What has been brought, frame by frame, each frame's picture first."""
         return sorted(self.fetched.values(), key=lambda file: (file.frame, not file.is_picture, file.path))
 
-    def fetch(self) -> list[FetchedFile]:
-        """Bring the frames that have been finished since the last call; what was brought, in order."""
-        return self._bring(self._client.frames(self._job_id).frames)
+    def fetch(self, only: Collection[int] | None = None) -> list[FetchedFile]:
+        """Bring the frames that have been finished since the last call; what was brought, in order.
+
+        ``only`` names frames that are known to be all that are new.
+        """
+        if only is None or len(only) > _MOST_SINGLY:
+            return self._bring(self._client.frames(self._job_id).frames)
+        return self._bring(self._client.frame(self._job_id, number) for number in sorted(only))
 
     def _bring(self, frames: Iterable[FrameView]) -> list[FetchedFile]:
         new: list[FetchedFile] = []

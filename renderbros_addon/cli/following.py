@@ -10,9 +10,8 @@ from ..protocol.jobs import JobView
 from ..protocol.states import JobStatus
 from .errors import CommandError
 from .fetching import Fetcher
+from .job_news import JobNews
 from .progress import Display
-
-LOOK_SECONDS = 0.5
 
 
 def follow(
@@ -27,20 +26,20 @@ def follow(
 
     CommandError if it failed or was cancelled, after its finished frames were brought.
     """
-    brought = -1
-    while True:
-        job = client.job(job_id)
-        display.show(job)
-        # At the end once more: a frame may have been replaced by one that somebody else rendered.
-        if fetcher and (job.frames_done != brought or job.status.ended):
-            for file in fetcher.fetch():
-                display.finished(file, job)
-            brought = job.frames_done
-        if job.status.ended:
-            break
-        if check:
-            check(job)
-        time.sleep(LOOK_SECONDS)
+    with JobNews(client, job_id) as news:
+        while True:
+            done = news.frames()
+            job = client.job(job_id)
+            display.show(job)
+            # At the end all of them once more: a frame may have been replaced by one that somebody else rendered.
+            if fetcher:
+                for file in fetcher.fetch(None if job.status.ended else done):
+                    display.finished(file, job)
+            if job.status.ended:
+                break
+            if check:
+                check(job)
+            news.wait()
     if job.status is not JobStatus.COMPLETED:
         why = f": {job.reason.message}" if job.reason else ""
         code = job.reason.code.value if job.reason else None

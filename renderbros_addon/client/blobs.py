@@ -7,11 +7,13 @@ import logging
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import requests
 
+from .coding import CODING, PROBE, Packing, compressed
 from .connection import Connection, may_pass, problem_of, unreachable
 from .errors import DispatcherUnreachable, WrongDigest, error_for
 
@@ -23,6 +25,10 @@ Progress = Callable[[int, int], None]
 CHUNK = 1 << 18
 SENT_CHUNK = 1 << 16
 """Bytes given to the socket at once. Each must be taken within the connect timeout, so slow lines need them small."""
+
+SENT_UNASKED = 1 << 20
+"""Bytes of a file that is sent without asking first whether it is there: the question costs more than the answer saves,
+since a file is rarely there already, and little of it."""
 
 SEND_TIMEOUT = 30.0
 """Seconds for one chunk to leave (urllib3 sends under the connect timeout)."""
@@ -62,11 +68,14 @@ def upload(connection: Connection, path: Path, sha256: str, size: int, progress:
     told = progress or _ignore
     retrier = connection.retrier()
     furthest = 0
-    from_start = False
+    from_start = probed = False
+    unasked = size <= SENT_UNASKED
+    packing = Packing(connection, path, size)
     while True:
         retrier.check_stopped()
         try:
-            kept = _kept(connection, sha256)
+            kept = 0 if unasked else _kept(connection, sha256)
+            unasked = False
             if kept is None:
                 told(size, size)
                 return
@@ -76,15 +85,19 @@ def upload(connection: Connection, path: Path, sha256: str, size: int, progress:
                 furthest = offset
                 retrier.progressed()
             told(offset, size)
-            response = _put(connection, path, sha256, size, offset, told)
+            response = _put(connection, path, sha256, size, offset, told, packing)
         except DispatcherUnreachable as error:
             connection.wait_or_raise(retrier, error)
             continue
         if response.status_code in (200, 201):
             told(size, size)
             return
-        if may_pass(response):
+        if response.status_code == 202 and not probed:
+            probed = True  # The piece arrived by which the line was measured.
+        elif may_pass(response):
             connection.wait_after(retrier, response)
+        elif packing.refused(response):
+            continue
         elif response.status_code == 409:
             # Somebody else sends the same blob, or our own broken connection is not yet noticed over there.
             problem = problem_of(response)
@@ -111,41 +124,53 @@ def _kept(connection: Connection, sha256: str) -> int | None:
     raise error_for(problem_of(response))
 
 
-def _put(connection: Connection, path: Path, sha256: str, size: int, offset: int, told: Progress) -> requests.Response:
+def _put(
+    connection: Connection, path: Path, sha256: str, size: int, offset: int, told: Progress, packing: Packing
+) -> requests.Response:
     headers = {"Content-Type": "application/octet-stream"}
-    if offset:
-        headers["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
+    end = packing.end_of_piece(offset, size)
+    packed = packing.pays
+    if offset or packed or end < size:
+        headers["Content-Range"] = f"bytes {offset}-{end - 1}/{size}"
+    if packed:
+        headers["Content-Encoding"] = CODING
     with path.open("rb") as source:
         found = os.fstat(source.fileno()).st_size
         if found != size:
             raise WrongDigest(f"{path} has {found} bytes, not {size}: was it changed meanwhile?")
         source.seek(offset)
-        return connection.send(
+        tail = _Tail(source.read, size, offset, end, told)
+        began = time.monotonic()
+        response = connection.send(
             "PUT",
             f"/blobs/{sha256}",
-            data=_Tail(source.read, size, offset, told) if size else b"",
+            data=(compressed(tail) if packed else tail) if size else b"",
             headers=headers,
             connect_timeout=max(SEND_TIMEOUT, connection.timeout[0]),
             read_timeout=max(VERIFY_TIMEOUT, connection.timeout[1]),
         )
+    if not packed and end - offset >= PROBE and response.status_code in (201, 202):
+        connection.upload_rate = (end - offset) / max(1e-6, time.monotonic() - began)
+    return response
 
 
 class _Tail:
-    """The bytes of a file from an offset to its end, as requests wants a body that it streams."""
+    """The bytes of a file from an offset to an end, as requests wants a body that it streams."""
 
-    def __init__(self, read: Callable[[int], bytes], size: int, offset: int, told: Progress) -> None:
+    def __init__(self, read: Callable[[int], bytes], size: int, offset: int, end: int, told: Progress) -> None:
         self._read = read
         self._size = size
         self._offset = offset
+        self._end = end
         self._told = told
 
     def __len__(self) -> int:
-        return self._size - self._offset
+        return self._end - self._offset
 
     def __iter__(self) -> Iterator[bytes]:
         done = self._offset
-        while done < self._size:
-            chunk = self._read(min(SENT_CHUNK, self._size - done))
+        while done < self._end:
+            chunk = self._read(min(SENT_CHUNK, self._end - done))
             if not chunk:
                 raise WrongDigest("the file became shorter while it was sent")
             yield chunk

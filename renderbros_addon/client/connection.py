@@ -62,6 +62,8 @@ class Connection:
         self.timeout = timeout
         self.retry_for = retry_for
         self.stop = stop or threading.Event()
+        self.upload_rate: float | None = None
+        """Bytes a second at which the last large upload went; None before that."""
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._sessions_lock = threading.Lock()

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
+from .inflating import CODING, BadCoding, Inflater
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -68,29 +69,35 @@ def blobs_router(
     async def put(
         sha256: Sha256, request: Request, content_range: Annotated[str | None, Header(max_length=100)] = None
     ) -> Response:
-        """Send a blob, or the rest of it with ``Content-Range: bytes FIRST-LAST/TOTAL``.
+        """Send a blob, or a part of it with ``Content-Range: bytes FIRST-LAST/TOTAL``.
 
-        201: whole and right. 202: more is to come. 409: go on at Upload-Offset. 422: the digest is wrong.
+        With ``Content-Encoding: gzip`` the range is that of the bytes unpacked, is required, and goes to the end;
+        a Content-Length is not needed then. 201: whole and right. 202: more is to come. 409: go on at Upload-Offset.
+        415: not in this coding. 422: the digest is wrong.
         """
         if await run_in_threadpool(store.size, sha256) is not None:
             await _drain(request)
             await run_in_threadpool(tell, sha256)
             return Response(status_code=201, headers=_headers(sha256))
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", CODING):
+            await _drain(request)
+            return problem(415, "unknown_coding", "unknown coding", f"only {CODING} is unpacked here, not {coding!r}")
         announced = request.headers.get("content-length")
-        if announced is None or not announced.isdecimal():
+        if coding == "identity" and (announced is None or not announced.isdecimal()):
             return problem(411, "length_required", "a blob's upload needs a Content-Length")
-        length = int(announced)
-        offset, total = 0, length
-        if content_range is not None:
-            sent = _SENT_RANGE.match(content_range)
-            if not sent or int(sent[2]) - int(sent[1]) + 1 != length or int(sent[2]) >= int(sent[3]):
+        offset, total = 0, int(announced or 0)
+        if content_range is not None or coding != "identity":
+            sent = _SENT_RANGE.match(content_range or "")
+            length = int(sent[2]) - int(sent[1]) + 1 if sent else 0
+            fits = length == total if coding == "identity" else sent and int(sent[2]) == int(sent[3]) - 1
+            if not sent or length < 1 or not fits or int(sent[2]) >= int(sent[3]):
                 await _drain(request)
-                return problem(
-                    400, "bad_request", "bad request", f"Content-Range {content_range!r} does not fit {length} bytes"
-                )
+                detail = f"Content-Range {content_range!r} does not fit {announced or 'compressed'} bytes"
+                return problem(400, "bad_request", "bad request", detail)
             offset, total = int(sent[1]), int(sent[3])
         try:
-            return await _receive(store, tell, sha256, request, offset, total)
+            return await _receive(store, tell, sha256, request, offset, total, packed=coding != "identity")
         except BlobTooLarge as error:
             await _drain(request)
             return problem(413, "too_large", "too large", str(error))
@@ -103,6 +110,9 @@ def blobs_router(
             if isinstance(error, BlobBusy):
                 headers["Retry-After"] = "1"
             return problem(409, "conflict", "can't go on there", str(error), headers)
+        except BadCoding as error:
+            await _drain(request)
+            return problem(415, "bad_coding", "can't be unpacked", str(error))
         except BlobMismatch as error:
             return problem(422, "wrong_digest", "wrong digest", str(error))
         except TimeoutError:
@@ -144,9 +154,17 @@ def blobs_router(
 
 
 async def _receive(
-    store: BlobStore, tell: Callable[[str], None], sha256: str, request: Request, offset: int, total: int
+    store: BlobStore,
+    tell: Callable[[str], None],
+    sha256: str,
+    request: Request,
+    offset: int,
+    total: int,
+    *,
+    packed: bool,
 ) -> Response:
     upload: PartialUpload = await run_in_threadpool(store.begin, sha256, offset, total)
+    take = Inflater(upload.write) if packed else upload.write
     try:
         chunks = request.stream()
         buffer = bytearray()
@@ -156,19 +174,21 @@ async def _receive(
                     chunk = await anext(chunks, b"")
                 buffer += chunk
                 if len(buffer) >= CHUNK or (buffer and not chunk):
-                    await run_in_threadpool(upload.write, bytes(buffer))
+                    await run_in_threadpool(take, bytes(buffer))
                     buffer.clear()
                 if not chunk:
                     break
         except (ClientDisconnect, TimeoutError):
-            await run_in_threadpool(upload.write, bytes(buffer))
+            await run_in_threadpool(take, bytes(buffer))
             raise
         except asyncio.CancelledError:
             # The server is stopping, and waits for nothing that awaits. Its own answer would be a 500, which tells
             # the client to give up; this one tells it to come back.
-            upload.write(buffer)
+            take(buffer)
             upload.close()
             return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
+        if isinstance(take, Inflater) and not take.whole:
+            raise BadCoding("the compressed stream has no end")
         if not await run_in_threadpool(upload.finish):
             return Response(status_code=202, headers={"Upload-Offset": str(upload.offset)})
     finally:

@@ -27,7 +27,7 @@ from .renderer_process import RendererLost, RendererStopped
 from .renewer import Renewer
 from .scratch import RunFolder
 from .supervisor import Supervisor
-from .uploader import Uploader
+from .uploader import UPLOADS, Uploader
 
 log = logging.getLogger("renderbros.worker")
 
@@ -163,7 +163,7 @@ class _Session:
         hasty = self._client(retry_for=0.0, timeout=(3.0, 10.0))
         renewer = Renewer(self._board, hasty, self._supervisor, self._ended)
         events.start()
-        for work in (feeder.run, uploader.run, renewer.run):
+        for work in (feeder.run, *[uploader.run] * UPLOADS, renewer.run):
             self._start(work)
         RenderLoop(self._board, self._supervisor, self._checkouts, results, tell, self._ended).run()
 
@@ -236,11 +236,11 @@ class _Session:
         while not self._ended.is_set():
             if stop.wait(0.1):
                 self._ended.set()
-        self._supervisor.kill()
+        self._supervisor.kill_all()
         self._board.wake()
 
     def _leave(self, checker: ImageChecker) -> None:
-        self._supervisor.kill()
+        self._supervisor.kill_all()
         # Closing waits for an image being decoded, and the child ends with us anyway.
         closing = threading.Thread(target=checker.close, name="checker-close", daemon=True)
         closing.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -14,13 +13,10 @@ from pathlib import Path
 
 from ..protocol.leases import Lease, Progress
 from ..protocol.results import Failure
+from .pace import Pace
 
 log = logging.getLogger("renderbros.worker")
 
-_SHORT_SECONDS = 2.0
-_AHEAD_SECONDS = 4.0
-"""Work to hold ahead when tasks are short: enough to outlast a round trip, little enough to leave others some."""
-_MOST_AHEAD = 12
 _MOST_UNSENT = 16
 """Finished tasks that may wait for their upload before no new ones are taken."""
 
@@ -30,6 +26,7 @@ class Stage(Enum):
 
     FETCHING = auto()
     READY = auto()
+    """Waits to be rendered, perhaps at the renderer already."""
     RENDERING = auto()
     FINISHED = auto()
     """Rendered or failed; being checked, uploaded and reported."""
@@ -88,7 +85,7 @@ class Board:
     _ready: deque[HeldTask] = field(default_factory=deque)
     _finished: deque[HeldTask] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
-    _average: float | None = None
+    _pace: Pace = field(default_factory=Pace)
     _open: bool = True
     paused: bool = False
     """Told by the dispatcher, which gives a paused worker no leases; so this only explains the quiet."""
@@ -119,6 +116,38 @@ class Board:
             self.last_job = task.lease.task.job_id
             self._changed.notify_all()
             return task
+
+    def next_of(self, job_id: str) -> HeldTask | None:
+        """The next task to render if it is of the job ``job_id`` and still wanted.
+
+        For the renderer to have at hand when it is through with the one before: it stays ``READY`` until
+        :meth:`begin`, or goes back to its place with :meth:`put_back`.
+        """
+        with self._changed:
+            first = self._ready[0] if self._ready else None
+            if first is None or first.cancelled or first.lease.task.job_id != job_id:
+                return None
+            return self._ready.popleft()
+
+    def coming_job(self, but: str | None) -> str | None:
+        """The job of the next task, fetched or not, that is not of the job ``but``; None if there is none."""
+        with self._changed:
+            coming = (task for task in self._held.values() if task.stage in (Stage.FETCHING, Stage.READY))
+            jobs = (task.lease.task.job_id for task in coming if not task.cancelled)
+            return next((job_id for job_id in jobs if job_id != but), None)
+
+    def begin(self, task: HeldTask) -> bool:
+        """A task from :meth:`next_of` is ``RENDERING`` now. False if it was cancelled before that."""
+        with self._changed:
+            task.stage = Stage.RENDERING
+            self._changed.notify_all()
+            return not task.cancelled
+
+    def put_back(self, task: HeldTask) -> None:
+        """A task from :meth:`next_of` was not begun."""
+        with self._changed:
+            self._ready.appendleft(task)
+            self._changed.notify_all()
 
     def finish(self, task: HeldTask, outcome: Outcome) -> None:
         """It is rendered, has failed or goes back: the uploader's turn."""
@@ -158,9 +187,19 @@ class Board:
             self.interrupt(task)
 
     def took(self, seconds: float) -> None:
-        """A task was rendered in ``seconds``; what is asked for next depends on it."""
+        """A task was rendered in ``seconds``; what is asked for next depends on it, as on what follows."""
         with self._changed:
-            self._average = seconds if self._average is None else (self._average + seconds) / 2
+            self._pace.took(seconds)
+
+    def travelled(self, seconds: float) -> None:
+        """See :meth:`Pace.travelled`."""
+        with self._changed:
+            self._pace.travelled(seconds)
+
+    def fetched(self, seconds: float) -> None:
+        """See :meth:`Pace.fetched`."""
+        with self._changed:
+            self._pace.fetched(seconds)
 
     def wanted(self) -> int:
         """How many more tasks to lease now."""
@@ -172,11 +211,12 @@ class Board:
         unsent = stages.count(Stage.FINISHED)
         if not self._open or unsent >= _MOST_UNSENT:
             return 0
-        short = self._average is not None and self._average < _SHORT_SECONDS
-        ahead = min(_MOST_AHEAD, math.ceil(_AHEAD_SECONDS / max(self._average or 1, 0.1))) if short else 1
-        room = ahead + 1 - (len(stages) - unsent)
+        low, high = self._pace.marks()
+        in_hand = len(stages) - unsent
+        # One more than wait: the renderer works on one, or will as soon as it has one.
+        room = high + 1 - in_hand if in_hand < low + 1 else 0
         # Long tasks are taken one by one, so that several workers that ask at the same time share them evenly.
-        return room if short else min(room, 1)
+        return room if high > 1 else min(room, 1)
 
     def wait_for_room(self, timeout: float) -> None:
         """Until more tasks are wanted."""

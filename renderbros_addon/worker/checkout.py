@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import secrets
 import shutil
 import stat
 import threading
@@ -23,27 +24,59 @@ _ASSEMBLED = "assembled"
 
 
 class Checkouts:
-    """One folder a job below ``folder``, made for its first task and kept while tasks or the renderer use it."""
+    """One folder a job below ``folder``, made for its first task and kept while tasks or the renderer use it.
+
+    A folder can be there before its job: a renderer that is started ahead sees one and no other.
+    """
 
     def __init__(self, cache: BlobCache, folder: Path) -> None:
         self._cache = cache
         self._folder = folder
         self._users: dict[str, int] = {}
+        self._places: dict[str, Path] = {}
+        self._reserved: list[Path] = []
         self._lock = threading.Lock()
         self._making = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def job_folder(self, job_id: str) -> Path:
-        """All of one job, for the sandbox to show."""
-        return self._folder / job_id
+        """All of one job, for the sandbox to show. It stays the same until the job is retired."""
+        with self._lock:
+            return self._place(job_id)
+
+    def reserve(self) -> Path:
+        """An empty folder, which will be that of the next job that gets one."""
+        place = self._folder / f"next-{secrets.token_hex(4)}"
+        place.mkdir()
+        with self._lock:
+            self._reserved.append(place)
+        return place
+
+    def is_reserved(self, place: Path) -> bool:
+        """Whether a folder waits for the next job still."""
+        with self._lock:
+            return place in self._reserved
+
+    def give_up(self, place: Path) -> None:
+        """Nobody waits with the folder any more that was reserved; nothing changes if a job has it."""
+        with self._lock:
+            if place not in self._reserved:
+                return
+            self._reserved.remove(place)
+        remove_tree(place)
+
+    def _place(self, job_id: str) -> Path:
+        if job_id not in self._places:
+            self._places[job_id] = self._reserved.pop(0) if self._reserved else self._folder / job_id
+        return self._places[job_id]
 
     def root(self, job_id: str) -> Path:
         """Where a job's files lie; there after :meth:`take`."""
-        return self._folder / job_id / _FILES
+        return self.job_folder(job_id) / _FILES
 
     def assembled(self, task: Task) -> Path:
         """Where the assembled frame of a ``finish`` task lies; there after :meth:`take`."""
-        return self._folder / task.job_id / _ASSEMBLED / f"{task.id}.exr"
+        return self.job_folder(task.job_id) / _ASSEMBLED / f"{task.id}.exr"
 
     def take(self, task: Task, spec: SceneSpec, download: Download, wanted: Callable[[], None]) -> None:
         """Have the files of ``task`` in place and keep them until :meth:`give_back`.
@@ -74,10 +107,10 @@ class Checkouts:
         """Remove the checkouts that no task uses, but for the job that the renderer has open."""
         # A job that is being laid out has a user, so this need not wait for a download.
         with self._lock:
-            unused = [path for path in self._folder.iterdir() if not self._users.get(path.name) and path.name != keep]
-            for path in unused:
-                remove_tree(path)
-                self._users.pop(path.name, None)
+            unused = [job_id for job_id in self._places if not self._users.get(job_id) and job_id != keep]
+            for job_id in unused:
+                remove_tree(self._places.pop(job_id))
+                self._users.pop(job_id, None)
         if unused:
             self._cache.trim()
 
@@ -89,7 +122,7 @@ class Checkouts:
                 f"the job's files take {needed / 2**20:.0f} MiB, and this worker's cache may take "
                 f"{self._cache.limit / 2**20:.0f} MiB",
             )
-        part = self._folder / job_id / f"{_FILES}.part"
+        part = self.job_folder(job_id) / f"{_FILES}.part"
         with _removed_on_error(part):
             for file in spec.files:
                 wanted()

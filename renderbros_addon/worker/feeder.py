@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,9 @@ class Feeder:
             if task.cancelled:
                 raise _Unwanted
 
+        began = time.monotonic()
+        # The files of a job come once, and tell nothing of what follows.
+        here = self._checkouts.root(task.lease.task.job_id).exists()
         try:
             wanted()
             self._checkouts.take(task.lease.task, task.lease.scene, download, wanted)
@@ -115,6 +119,8 @@ class Feeder:
             log.warning("%s", found.message, extra=task.extra)
             self._board.finish(task, found)
             return
+        if here:
+            self._board.fetched(time.monotonic() - began)
         self._board.ready(task)
 
     def _size_of(self, sha256: str) -> int:

@@ -1,4 +1,8 @@
-"""Renders one ready task after another. It waits for tasks, never for the network."""
+"""Renders one ready task after another. It waits for tasks, never for the network.
+
+The renderer has the next task of the job at hand before it is through with one, so that it need not wait for us: what
+becomes of an image is settled while it renders the next.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..protocol.leases import Progress
@@ -17,6 +22,7 @@ from ..protocol.states import FailureCode, FailureKind, TaskKind
 from .board import Board, HandBack, HeldTask, Image, Outcome
 from .checkout import Checkouts, remove_tree
 from .failures import failure, of_disk, of_failed_request, of_lost_renderer
+from .recycling import Recycling
 from .renderer_process import RendererLost, RendererProcess, RendererStopped
 from .supervisor import Supervisor
 
@@ -24,6 +30,17 @@ log = logging.getLogger("renderbros.worker")
 
 _NEARLY_FULL = 16 << 20
 _SENDS_PER_SECOND = 4.0
+_REST_SECONDS = 60.0
+"""Without work for so long, a machine gets back what the last scene takes of it."""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A task that a renderer has been given."""
+
+    task: HeldTask
+    request: RenderRequest | FinishRequest
+    renderer: RendererProcess
 
 
 class RenderLoop:
@@ -44,29 +61,49 @@ class RenderLoop:
         self._results = results
         self._tell = tell
         self._ended = ended
+        self._ahead: _Sent | None = None
+        self._recycling = Recycling()
 
     def run(self) -> None:
         """Until the agent ends."""
+        idle_from = time.monotonic()
         while not self._ended.is_set():
-            task = self._board.next_ready(timeout=0.5)
-            if task is not None:
-                self._serve(task)
+            sent, self._ahead = self._ahead, None
+            if sent is not None:
+                if not self._board.begin(sent.task):
+                    # It is at work on what nobody wants.
+                    sent.renderer.kill()
+                self._serve(sent.task, sent)
+            elif (task := self._board.next_ready(timeout=0.5)) is not None:
+                self._serve(task, None)
+            else:
+                self._idle(time.monotonic() - idle_from)
+                continue
+            idle_from = time.monotonic()
 
-    def _serve(self, task: HeldTask) -> None:
+    def _idle(self, seconds: float) -> None:
+        coming = self._board.coming_job(but=None)
+        self._supervisor.prepare(coming)
+        if coming is None and seconds > _REST_SECONDS:
+            self._supervisor.rest()
+            self._checkouts.retire(keep=None)
+
+    def _serve(self, task: HeldTask, sent: _Sent | None) -> None:
+        """``sent`` if a renderer has it already."""
         began = time.monotonic()
         job_id = task.lease.task.job_id
         outcome: Outcome | None = None
         starts = True
         while outcome is None and not task.cancelled and not self._ended.is_set():
             try:
-                renderer = self._supervisor.ready_for(job_id)
+                renderer = sent.renderer if sent else self._renderer_for(job_id)
             except RendererStopped:
                 continue
             except RendererLost as lost:
                 outcome = of_lost_renderer(lost, "the renderer does not start: ")
                 starts = False
                 break
-            outcome = self._render(task, renderer)
+            outcome, sent = self._render(task, renderer, sent), None
         self._checkouts.give_back(task.lease.task)
         if self._ended.is_set():
             return
@@ -84,20 +121,56 @@ class RenderLoop:
             self._wait_for_renderer()
         self._checkouts.retire(keep=job_id)
 
-    def _render(self, task: HeldTask, renderer: RendererProcess) -> Outcome | None:
+    def _renderer_for(self, job_id: str) -> RendererProcess:
+        renderer = self._supervisor.ready_for(job_id)
+        if reason := self._recycling.due(renderer):
+            log.info("replacing the renderer: %s", reason, extra={"job": job_id})
+            renderer.kill()
+            renderer = self._supervisor.ready_for(job_id)
+        return renderer
+
+    def _render(self, task: HeldTask, renderer: RendererProcess, sent: _Sent | None) -> Outcome | None:
         """What became of it; None if the renderer was killed on purpose, which the caller knows the purpose of."""
         try:
-            out = self._supervisor.out_folder(task.lease.id)
-            reply = renderer.request(self._request(task, out), self._teller(task))
-            if isinstance(reply, Rendered):
-                return self._take(task, out, reply, renderer.peak_memory)
-            return of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
-        except RendererStopped:
-            return None
-        except RendererLost as lost:
-            return of_lost_renderer(lost)
+            sent = sent or self._send(task, renderer)
+            reply = renderer.answer(sent.request, self._teller(task), lambda: self._send_ahead(task, renderer))
+        except (RendererStopped, RendererLost) as lost:
+            # What it had not begun is for the next renderer, and no fault of that task.
+            if self._ahead:
+                self._board.put_back(self._ahead.task)
+                self._ahead = None
+            return of_lost_renderer(lost) if isinstance(lost, RendererLost) else None
         except OSError as error:
             return of_disk(error)
+        self._recycling.served(renderer)
+        try:
+            if isinstance(reply, Rendered):
+                return self._take(task, Path(sent.request.out_dir), reply, renderer.peak_memory)
+            return of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
+        except OSError as error:
+            return of_disk(error)
+
+    def _send(self, task: HeldTask, renderer: RendererProcess) -> _Sent:
+        request = self._request(task, self._supervisor.out_folder(task.lease.id))
+        renderer.send(request)
+        return _Sent(task, request, renderer)
+
+    def _send_ahead(self, current: HeldTask, renderer: RendererProcess) -> None:
+        """Give the renderer what comes after ``current``, if it is at hand and of the same job."""
+        job_id = current.lease.task.job_id
+        if self._ahead is not None or current.cancelled or self._recycling.due(renderer):
+            return
+        task = self._board.next_of(job_id)
+        if task is None:
+            if other := self._board.coming_job(but=job_id):
+                self._supervisor.prepare(other)
+            return
+        try:
+            self._ahead = self._send(task, renderer)
+        except OSError as error:
+            # Its own turn comes, and will show whether there is no room for it.
+            log.debug("not sent ahead: %s", error, extra=task.extra)
+            self._board.put_back(task)
 
     def _request(self, held: HeldTask, out: Path) -> RenderRequest | FinishRequest:
         task, spec, root = held.lease.task, held.lease.scene, str(self._checkouts.root(held.lease.task.job_id))

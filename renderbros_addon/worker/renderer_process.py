@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import Any, overload
 
 import psutil
 from pydantic import ValidationError
@@ -80,7 +80,7 @@ class RendererProcess:
     ``shaders`` is a folder for compiled kernels that outlives it. ``wrap`` puts a sandbox around the command.
     ``on_spawn`` gets the child's process id.
 
-    One request at a time; :meth:`kill` may come from any thread.
+    Requests come from one thread; :meth:`kill` may come from any.
     """
 
     def __init__(
@@ -119,19 +119,24 @@ class RendererProcess:
         self._stopped = False
         self._life = threading.Lock()
         self._oom_kills = 0
-        self._peak = 0
+        self._used = self._peak = 0
         self._idle_from = 0.0
         self._processor_then = 0.0
 
     # Life and death
 
+    def begin(self) -> None:
+        """Start the child without waiting until it is up; RendererLost if it can't be started."""
+        if self._child is None and not self._lost:
+            self._child = self._spawn()
+
     def start(self) -> Hello:
-        """Start the child and return its hello; RendererLost if it does not come up."""
+        """Start the child, unless it was, and return its hello; RendererLost if it does not come up."""
         if self._lost:
             raise self._lost
         if self._hello:
             return self._hello
-        child = self._spawn()
+        child = self._child or self._spawn()
         reply = self._await(child, None, None, self._start_timeout)
         if not isinstance(reply, Hello):
             raise self._lose(child, FailureCode.CRASHED, "the renderer's first word was not a hello")
@@ -141,7 +146,17 @@ class RendererProcess:
     @property
     def alive(self) -> bool:
         """Whether it has started, still runs and was neither lost nor killed."""
+        return self._hello is not None and self.up
+
+    @property
+    def up(self) -> bool:
+        """Whether its child runs, though it may not have said hello yet."""
         return self._child is not None and not self._lost and not self._stopped and self._child.running
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes at the last look, which is at most :data:`WATCH_SECONDS` before the end of a request."""
+        return self._used
 
     @property
     def peak_memory(self) -> int:
@@ -222,16 +237,40 @@ class RendererProcess:
         Raises RendererLost when the renderer crashed, hung, ran out of memory or out of time (it is dead then, and a
         new one is needed), RendererStopped after :meth:`kill`.
         """
+        self.send(request)
+        return self._answer(request, on_progress, None)  # type: ignore[no-any-return]
+
+    def send(self, request: AnyRequest) -> None:
+        """Give the child a request, which it serves when it is through with those it got before.
+
+        The answers are to be taken in the same order; whoever loses the renderer before that sends it anew.
+        """
         self.start()
+        if self._child is None:
+            raise RuntimeError("a renderer that started has a child")
+        self._child.send(_line(request))
+
+    def answer(
+        self,
+        request: RenderRequest | FinishRequest,
+        on_progress: Callable[[Progress], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Rendered | Failed:
+        """The answer to a request that was sent; raises as :meth:`request`. Its time limit counts from now.
+
+        ``meanwhile`` is called at once and then several times a second.
+        """
+        return self._answer(request, on_progress, meanwhile)  # type: ignore[no-any-return]
+
+    def _answer(
+        self, request: AnyRequest, on_progress: Callable[[Progress], None] | None, meanwhile: Callable[[], None] | None
+    ) -> Any:
         child = self._child
         if child is None:
-            raise RuntimeError("a renderer that started has a child")
-        child.send(_line(request))
-        reply = self._await(child, request.id, on_progress, self._task_timeout)
-        if isinstance(reply, Failed):
+            raise RuntimeError("nothing was sent")
+        reply = self._await(child, request.id, on_progress, self._task_timeout, meanwhile)
+        if isinstance(reply, (Failed, _REPLY_TO[type(request)])):
             return reply
-        if isinstance(reply, _REPLY_TO[type(request)]):
-            return reply  # type: ignore[return-value]
         raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")
 
     def _spawn(self) -> RendererChild:
@@ -260,6 +299,7 @@ class RendererProcess:
         request_id: str | None,
         on_progress: Callable[[Progress], None] | None,
         timeout: float | None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> AnyReply:
         """The reply to a request; the hello if ``request_id`` is None."""
         began = last_turn = time.monotonic()
@@ -267,6 +307,8 @@ class RendererProcess:
         while True:
             if self._stopped:
                 raise RendererStopped("the renderer was killed on purpose")
+            if meanwhile:
+                meanwhile()
             reply: AnyReply | ValidationError | None
             try:
                 reply = child.replies.get(timeout=WATCH_SECONDS)
@@ -302,7 +344,7 @@ class RendererProcess:
                 raise self._lose(child, FailureCode.TIMED_OUT, f"the task took longer than the {timeout:g} s allowed")
 
     def _watch_memory(self, child: RendererChild) -> None:
-        used = child.tree.memory()
+        self._used = used = child.tree.memory()
         self._peak = max(self._peak, used)
         if self._max_memory is not None and used > self._max_memory:
             allowed = f"{self._max_memory / 2**20:.0f} MiB"

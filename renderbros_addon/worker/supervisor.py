@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..protocol.renderer import Hello
@@ -22,10 +24,27 @@ log = logging.getLogger("renderbros.worker")
 
 _TRIES = 2
 _LONGEST_BACKOFF = 120.0
+_SPARE_BACKOFF = 30.0
+"""Seconds without a spare renderer after one that died while it waited."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A renderer with all that is its own."""
+
+    renderer: RendererProcess
+    place: Path
+    """The one job folder that it can see."""
+    scratch: Path
+    pids: list[int]
 
 
 class Supervisor:
-    """The renderer of one agent. All methods but :meth:`kill` belong to one thread."""
+    """The renderer of one agent. All methods but the kills belong to one thread.
+
+    Each job gets a renderer of its own: what it may see is settled at its start, and nothing of one job's scene is left
+    to the next. So that no job waits for Blender to start, a spare one is started ahead while there is time.
+    """
 
     def __init__(self, config: WorkerConfig, run: RunFolder, checkouts: Checkouts, ended: threading.Event) -> None:
         self._config = config
@@ -36,25 +55,23 @@ class Supervisor:
         self._shaders = config.data / "shaders"
         self._shaders.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sandbox = self._find_sandbox() if config.sandbox else None
-        self._renderer: RendererProcess | None = None
-        self._job: str | None = None
-        self._scratch: Path | None = None
-        self._pid: int | None = None
+        self._unit: _Unit | None = None
+        self._spare: _Unit | None = None
         self._count = 0
         self._failures = 0
+        self._no_spare_before = 0.0
         self._lock = threading.Lock()
         self.max_memory = config.max_memory or default_max_memory()
 
     def ready_for(self, job_id: str | None) -> RendererProcess:
-        """A running renderer that can see the files of ``job_id``; RendererLost if it won't start, twice.
-
-        In a sandbox each job gets a renderer of its own, because what it may see is settled at its start.
-        """
-        if self._renderer and self._renderer.alive and (self._sandbox is None or self._job == job_id):
-            return self._renderer
+        """A running renderer that can see the files of ``job_id``; RendererLost if it won't start, twice."""
+        place = self._checkouts.job_folder(job_id) if job_id else None
+        unit = self._unit
+        if unit and unit.renderer.alive and place in (None, unit.place):
+            return unit.renderer
         for i in range(_TRIES):
             try:
-                return self._start(job_id)
+                return self._start(place)
             except RendererLost as lost:
                 self._failures += 1
                 if i + 1 == _TRIES:
@@ -62,9 +79,45 @@ class Supervisor:
                 log.warning("the renderer did not start: %s; trying again", lost.message)
         raise AssertionError("the loop above returns or raises")
 
+    def prepare(self, job_id: str | None = None) -> None:
+        """Begin to start a spare renderer for ``job_id``, or for whichever job comes next; does not wait for it."""
+        place = self._checkouts.job_folder(job_id) if job_id else None
+        if any(self._can_serve(unit, place) for unit in (self._unit, self._spare)):
+            return
+        now = time.monotonic()
+        if self._spare and not self._spare.renderer.up:
+            self._no_spare_before = now + _SPARE_BACKOFF
+        if now < self._no_spare_before:
+            return
+        self._drop_spare()
+        try:
+            unit = self._make(place)
+            with self._lock:
+                self._spare = unit
+            if self._ended.is_set():
+                unit.renderer.kill()
+            unit.renderer.begin()
+        except (OSError, RendererLost, RendererStopped) as error:
+            # Whoever needs it will start one, and report what is wrong then.
+            log.debug("no spare renderer: %s", error)
+            self._drop_spare()
+
+    def _can_serve(self, unit: _Unit | None, place: Path | None) -> bool:
+        if unit is None or not unit.renderer.up:
+            return False
+        return unit.place == place if place else self._checkouts.is_reserved(unit.place)
+
+    def rest(self) -> None:
+        """Nothing has been rendered for a while: give back what the last scene takes, and keep a blank renderer."""
+        if self._unit and self._can_serve(self._spare, None):
+            log.info("closing the last scene; a blank renderer waits for the next")
+            self._remove(self._unit)
+            with self._lock:
+                self._unit = None
+
     def hello(self) -> Hello:
         """What the renderer said of itself; starts one if none runs."""
-        return (self._renderer if self._renderer and self._renderer.alive else self.ready_for(None)).start()
+        return self.ready_for(None).start()
 
     def recover(self) -> None:
         """Try to start a renderer, ever less often, until one comes up or the agent ends."""
@@ -87,52 +140,70 @@ class Supervisor:
     @property
     def silent_seconds(self) -> float:
         """Seconds since the renderer last gave a sign of life."""
-        renderer = self._renderer
-        return renderer.silent_seconds if renderer else 0.0
+        unit = self._unit
+        return unit.renderer.silent_seconds if unit else 0.0
 
     def out_folder(self, name: str) -> Path:
         """A new empty folder that the renderer may write into."""
-        if self._scratch is None:
+        if self._unit is None:
             raise RuntimeError("no renderer was started")
-        folder = self._scratch / "out" / name
+        folder = self._unit.scratch / "out" / name
         remove_tree(folder)
         folder.mkdir(parents=True)
         return folder
 
     def kill(self) -> None:
-        """End the renderer at once, from any thread."""
+        """End the renderer at once, from any thread. A spare one stays."""
         with self._lock:
-            renderer = self._renderer
-        if renderer:
-            renderer.kill()
+            unit = self._unit
+        if unit:
+            unit.renderer.kill()
 
-    def _start(self, job_id: str | None) -> RendererProcess:
-        self._discard()
-        self._count += 1
+    def kill_all(self) -> None:
+        """End the renderer and the spare one at once, from any thread."""
+        with self._lock:
+            units = [unit for unit in (self._unit, self._spare) if unit]
+        for unit in units:
+            unit.renderer.kill()
+
+    def _start(self, place: Path | None) -> RendererProcess:
+        """Have a renderer up that sees ``place``, or for None an empty folder that the next job gets."""
+        if self._unit:
+            self._remove(self._unit)
+        spare = self._spare if self._spare and self._spare.renderer.up and place in (None, self._spare.place) else None
+        if spare is None and place is not None:
+            # It waits with a folder that this job does not have; the next spare one is made when there is time.
+            self._drop_spare()
         try:
-            self._scratch = scratch = self._run.folder(f"renderer-{self._count}")
-            renderer = self._make(job_id, scratch)
+            unit = spare or self._make(place)
             with self._lock:
-                self._renderer, self._job = renderer, job_id
+                self._unit = unit
+                self._spare = None if spare else self._spare
             if self._ended.is_set():
-                renderer.kill()
-            renderer.start()
+                unit.renderer.kill()
+            unit.renderer.start()
         except OSError as error:
             code = FailureCode.DISK_FULL if is_disk_full(error) else FailureCode.CRASHED
             raise RendererLost(code, f"the renderer can't be started: {error}") from error
         self._failures = 0
-        return renderer
+        return unit.renderer
 
-    def _make(self, job_id: str | None, scratch: Path) -> RendererProcess:
+    def _make(self, place: Path | None) -> _Unit:
+        self._count += 1
+        scratch = self._run.folder(f"renderer-{self._count}")
+        seen = place or self._checkouts.reserve()
+        seen.mkdir(parents=True, exist_ok=True)
+        pids: list[int] = []
         sandbox = self._sandbox
 
         def wrap(command: list[str]) -> list[str]:
-            if sandbox is None:
-                return command
-            readable = [self._checkouts.job_folder(job_id)] if job_id else []
-            return sandbox.wrap(command, readable=readable, writable=[scratch, self._shaders])
+            return sandbox.wrap(command, readable=[seen], writable=[scratch, self._shaders]) if sandbox else command
 
-        return RendererProcess(
+        def record(pid: int) -> None:
+            pids.append(pid)
+            self._run.record_child(pid)
+
+        renderer = RendererProcess(
             self._command,
             scratch=scratch,
             max_memory=self.max_memory,
@@ -142,21 +213,22 @@ class Supervisor:
             task_timeout=self._config.task_timeout,
             shaders=self._shaders,
             wrap=wrap if sandbox else None,
-            on_spawn=self._record,
+            on_spawn=record,
         )
+        return _Unit(renderer, seen, scratch, pids)
 
-    def _record(self, pid: int) -> None:
-        self._pid = pid
-        self._run.record_child(pid)
+    def _drop_spare(self) -> None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare:
+            self._remove(spare)
 
-    def _discard(self) -> None:
-        self.kill()
-        if self._pid is not None:
-            self._run.forget_child(self._pid)
-            self._pid = None
-        if self._scratch:
-            remove_tree(self._scratch)
-            self._scratch = None
+    def _remove(self, unit: _Unit) -> None:
+        unit.renderer.kill()
+        for pid in unit.pids:
+            self._run.forget_child(pid)
+        self._checkouts.give_up(unit.place)
+        remove_tree(unit.scratch)
 
     def _find_sandbox(self) -> Sandbox | None:
         tools = [Path(os.environ[name]) for name in ("RENDERBROS_HOME", "RENDERBROS_PACKAGES") if os.environ.get(name)]

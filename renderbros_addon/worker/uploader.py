@@ -21,6 +21,9 @@ from .failures import failure, of_disk
 
 log = logging.getLogger("renderbros.worker")
 
+UPLOADS = 4
+"""Tasks that are reported at the same time: each takes a few round trips, in which short ones would pile up."""
+
 _NO_ROOM = 507
 _WAIT_FOR_ROOM = 5.0
 _TRIES_AFTER_FAULTS = 5
@@ -28,7 +31,10 @@ _TRIES_AFTER_FAULTS = 5
 
 
 class Uploader:
-    """Reports finished tasks in their order, by a client that keeps trying until the dispatcher is back."""
+    """Reports finished tasks, by a client that keeps trying until the dispatcher is back.
+
+    :meth:`run` is for several threads: tasks are begun in their order, and may be through in another.
+    """
 
     def __init__(
         self,
@@ -141,7 +147,9 @@ class Uploader:
             places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
             for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):
                 self._client.upload(path, output.sha256, output.size)
+            began = time.monotonic()
             answer = self._client.result(lease_id, report, key=key)
+            self._board.travelled(time.monotonic() - began)
             if answer.late or not answer.wanted:
                 log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)
 

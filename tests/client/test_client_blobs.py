@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -14,6 +15,7 @@ from serving import serving
 
 from renderbros_addon.client import retry
 from renderbros_addon.client.blobs import download, size_of, upload
+from renderbros_addon.client.coding import Density
 from renderbros_addon.client.connection import Connection
 from renderbros_addon.client.errors import (
     DispatcherError,
@@ -108,6 +110,56 @@ def test_an_upload(site: Site, here: Connection, source: Path, proxy: FaultyProx
     before = proxy.passed["up"]
     upload(here, source, SHA, SIZE)
     assert proxy.passed["up"] - before < 1000, "what is there is not sent again"
+
+
+def test_a_slow_line_gets_it_compressed(site: Site, here: Connection, tmp_path: Path, proxy: FaultyProxy) -> None:
+    content = b"".join(b"%d " % number for number in range(1_000_000))
+    sha = hashlib.sha256(content).hexdigest()
+    (tmp_path / "text").write_bytes(content)
+    proxy.delay = 0.01  # for each 64 KiB
+    told: list[int] = []
+    upload(here, tmp_path / "text", sha, len(content), lambda done, _: told.append(done))
+    assert site.stored(sha).read_bytes() == content
+    assert proxy.passed["up"] < 0.6 * len(content)
+    assert told[-1] == len(content)
+
+
+def test_what_is_compressed_goes_on_where_the_line_broke(
+    site: Site, here: Connection, tmp_path: Path, proxy: FaultyProxy
+) -> None:
+    content = b"".join(b"%d " % number for number in range(1_000_000))
+    sha = hashlib.sha256(content).hexdigest()
+    (tmp_path / "text").write_bytes(content)
+    here.upload_rate = 1e6  # as if it had been measured
+    proxy.cut_after(800_000, "up", times=2)
+    upload(here, tmp_path / "text", sha, len(content))
+    assert site.stored(sha).read_bytes() == content
+    assert proxy.passed["up"] < 0.6 * len(content)
+
+
+def test_compressing_pays_by_bytes_and_line() -> None:
+    mesh, picture = Density(ratio=3.4, speed=98e6), Density(ratio=1.02, speed=30e6)
+    assert mesh.pays(12.5e6)  # 100 Mbit/s
+    assert not mesh.pays(110e6)  # 1 Gbit/s
+    assert not picture.may_pay
+    assert not picture.pays(1e6)
+
+
+def test_a_small_file_is_sent_unasked(here: Connection, tmp_path: Path, site: Site, mount: Mount) -> None:
+    asked: list[str] = []
+
+    @site.app.middleware("http")
+    async def note(request: Request, go_on: Any) -> Response:
+        asked.append(request.method)
+        return await go_on(request)  # type: ignore[no-any-return]
+
+    (tmp_path / "small").write_bytes(b"small")
+    sha = hashlib.sha256(b"small").hexdigest()
+    with Connection(f"http://127.0.0.1:{mount(site.app)}", retry_for=5.0) as connection:
+        for _ in range(2):
+            upload(connection, tmp_path / "small", sha, 5)
+    assert asked == ["PUT", "PUT"]
+    assert site.stored(sha).read_bytes() == b"small"
 
 
 def test_an_empty_file(here: Connection, tmp_path: Path, site: Site, box: Path) -> None:

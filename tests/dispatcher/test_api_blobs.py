@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import random
@@ -144,6 +145,37 @@ def test_an_upload_in_parts(site: Site) -> None:
 def test_a_content_range_that_does_not_fit(site: Site, said: str) -> None:
     check_problem(site.ask("PUT", body=DATA, Content_Range=said), 400, "bad_request")
     assert site.ask("HEAD").headers["Upload-Offset"] == "0"
+
+
+def put_packed(site: Site, packed: bytes, sha: str = SHA, size: int = len(DATA), first: int = 0) -> requests.Response:
+    said = f"bytes {first}-{size - 1}/{size}"
+    return site.ask("PUT", sha, packed, Content_Range=said, Content_Encoding="gzip")
+
+
+def test_what_comes_compressed_is_kept_as_it_was(site: Site) -> None:
+    site.ask("PUT", body=DATA[:1000], Content_Range=f"bytes 0-999/{len(DATA)}")
+    assert put_packed(site, gzip.compress(DATA[1000:]), first=1000).status_code == 201
+    assert site.ask("GET").content == DATA
+    assert site.completed == [SHA]
+
+
+def test_what_is_compressed_is_not_trusted(site: Site) -> None:
+    zeros = bytes(LIMIT - 1)
+    bomb = gzip.compress(zeros)
+    zeros_sha = hashlib.sha256(zeros).hexdigest()
+    check_problem(put_packed(site, bomb, zeros_sha, len(zeros)), 415, "bad_coding")
+    assert site.store.kept(zeros_sha) < 8 << 20, "it was unpacked no further than it may grow"
+    check_problem(put_packed(site, gzip.compress(DATA)[:-9]), 415, "bad_coding")
+    check_problem(put_packed(site, b"no gzip at all"), 415, "bad_coding")
+    check_problem(put_packed(site, gzip.compress(DATA[:-1]) + gzip.compress(DATA[-1:])), 415, "bad_coding")
+    check_problem(put_packed(site, gzip.compress(DATA + b"more")), 413, "too_large")
+    check_problem(put_packed(site, gzip.compress(DATA[::-1])), 422, "wrong_digest")
+    check_problem(site.ask("PUT", body=DATA, Content_Encoding="br"), 415, "unknown_coding")
+    check_problem(site.ask("PUT", body=gzip.compress(DATA), Content_Encoding="gzip"), 400, "bad_request")
+    part = f"bytes 0-9/{len(DATA)}"
+    check_problem(site.ask("PUT", body=b"x", Content_Encoding="gzip", Content_Range=part), 400, "bad_request")
+    assert site.completed == []
+    assert site.ask("PUT", body=DATA).status_code == 201
 
 
 def test_wrong_bytes(site: Site) -> None:

@@ -78,8 +78,8 @@ def work(dispatcher: Dispatcher, tmp_path: Path) -> Iterator[Work]:
     """Starts agents in threads."""
     running: list[RunningAgent] = []
 
-    def start(name: str = "one", **options: Any) -> RunningAgent:
-        config = WorkerConfig(dispatcher.url, tmp_path / name, name=name, threads=1, **options)
+    def start(name: str = "one", url: str | None = None, **options: Any) -> RunningAgent:
+        config = WorkerConfig(url or dispatcher.url, tmp_path / name, name=name, threads=1, **options)
         stop = threading.Event()
         code: list[int] = []
         thread = threading.Thread(target=lambda: code.append(Agent(config).run(stop)))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distant import DistantLink
 from worker.farm import LONG, Dispatcher, Submit, Work, speaking_child, until
 
 from renderbros_addon.protocol.states import JobStatus
-from renderbros_addon.worker import supervisor
+from renderbros_addon.worker import render_loop, supervisor
 from renderbros_addon.worker.agent import Agent
 from renderbros_addon.worker.config import WorkerConfig
 
@@ -70,6 +71,52 @@ def test_short_tasks_come_in_batches(dispatcher: Dispatcher, submit: Submit, wor
     assert most >= 4
 
 
+def test_a_long_way_to_the_dispatcher_is_gone_by_several_at_once(
+    dispatcher: Dispatcher, submit: Submit, work: Work
+) -> None:
+    job = submit(frames=24)
+    delay = 0.15
+    with DistantLink(("127.0.0.1", int(dispatcher.url.rsplit(":", 1)[1])), delay) as link:
+        agent = work(url=link.url)
+        until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED, 60)
+        agent.end()
+    times = [event.at for event in dispatcher.events(job, "task.submitted")]
+    # One after the other, each would take a round trip for its file and one for its result.
+    assert (times[-1] - times[0]).total_seconds() < 23 * 4 * delay * 0.7
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_a_job_finds_a_renderer_started_that_no_other_job_had(
+    dispatcher: Dispatcher, submit: Submit, work: Work, sandbox: bool
+) -> None:
+    work(sandbox=sandbox)
+    until("up", lambda: dispatcher.client.workers())
+    first = {renderer.pid for renderer in renderers()}
+    job = submit(frames=2)
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    until("a spare one", lambda: len(renderers()) == 2)
+    assert first < {renderer.pid for renderer in renderers()}
+    spare = {renderer.pid for renderer in renderers()} - first
+    job = submit(frames=2)
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    assert spare <= {renderer.pid for renderer in renderers()}
+    assert not first & {renderer.pid for renderer in renderers()}
+
+
+def test_a_worker_without_work_closes_the_last_scene(
+    dispatcher: Dispatcher, submit: Submit, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render_loop, "_REST_SECONDS", 0.0)
+    work()
+    until("up", lambda: dispatcher.client.workers())
+    first = {renderer.pid for renderer in renderers()}
+    job = submit()
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+    until("a blank one alone", lambda: len(renderers()) == 1 and not first & {one.pid for one in renderers()})
+    job = submit()
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED)
+
+
 @posix
 def test_a_cancel_ends_the_render_within_two_seconds(dispatcher: Dispatcher, submit: Submit, work: Work) -> None:
     job = submit(samples=LONG)
@@ -87,13 +134,17 @@ def test_a_cancel_ends_the_render_within_two_seconds(dispatcher: Dispatcher, sub
 
 @posix
 def test_a_killed_renderer_is_named_and_replaced(dispatcher: Dispatcher, submit: Submit, work: Work) -> None:
-    job = submit(samples=LONG)
+    job = submit(frames=2, samples=LONG)
     work()
     until("sampling", lambda: sampling(dispatcher, job.id))
+    time.sleep(1)  # until the renderer has the second frame at hand
     renderers()[0].send_signal(signal.SIGSEGV)
     until("reported", lambda: failures_of(dispatcher, job.id))
     assert "crashed" in failures_of(dispatcher, job.id)[0]
     assert "SIGSEGV" in failures_of(dispatcher, job.id)[0]
+    # What it had at hand is no frame's fault, and is rendered next.
+    until("the second frame", lambda: sampling(dispatcher, job.id))
+    assert len(failures_of(dispatcher, job.id)) == 1
     dispatcher.client.cancel_job(job.id)
     after = submit()
     until("the next job done", lambda: dispatcher.client.job(after.id).status is JobStatus.COMPLETED)

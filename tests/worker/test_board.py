@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import count
 
 import pytest
 
@@ -24,14 +25,16 @@ SPEC = SceneSpec(
 )
 
 
+NUMBERS = count()
+
+
 def lease(number: int) -> Lease:
     task = Task(id=f"t{number}", job_id="j", kind=TaskKind.RENDER, frame=number, region=Region.full(4, 4), linear=False)
     return Lease(id=f"l{number}", task=task, scene=SPEC, seconds=60)
 
 
-def add(board: Board, count: int) -> list[HeldTask]:
-    start = len(board.held())
-    return [board.add(lease(start + i)) for i in range(count)]
+def add(board: Board, number: int) -> list[HeldTask]:
+    return [board.add(lease(next(NUMBERS))) for _ in range(number)]
 
 
 def test_long_tasks_are_leased_one_ahead() -> None:
@@ -49,11 +52,54 @@ def test_long_tasks_are_leased_one_ahead() -> None:
     assert second.stage is Stage.FETCHING
 
 
-@pytest.mark.parametrize(("seconds", "ahead"), [(0.05, 13), (0.5, 9), (1.5, 4), (2.5, 1), (60, 1)])
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.02, 31), (0.2, 9), (0.5, 3), (1.5, 1), (60, 1)])
 def test_short_tasks_are_leased_in_batches(seconds: float, ahead: int) -> None:
     board = Board()
-    board.took(seconds)
-    assert board.wanted() == ahead
+    board.took(30)  # the job's first, which opened its file
+    for _ in range(3):
+        board.took(seconds)
+    wanted = board.wanted()
+    assert wanted == (ahead + 1 if ahead > 1 else 1)
+    # No lease for each task that is through: a batch is asked for when it is worth it.
+    add(board, wanted)
+    asked = []
+    for _ in range(30):
+        board.drop(board.held()[0])
+        asked.append(board.wanted())
+        add(board, asked[-1])
+    assert sum(number > 0 for number in asked) <= (30 // (ahead // 2) + 1 if ahead > 1 else 30)
+
+
+def test_a_slow_way_to_the_dispatcher_is_outlasted() -> None:
+    board = Board()
+    for _ in range(3):
+        board.took(1.0)
+    assert board.wanted() == 1
+    board.travelled(0.05)
+    board.travelled(4.0)
+    add(board, 8)
+    assert board.wanted() == 16
+    board.travelled(400.0)  # the dispatcher was away: others are not to starve for it
+    assert board.wanted() <= 24
+
+
+def test_what_the_renderer_has_ahead_goes_back_if_it_was_not_begun() -> None:
+    interrupted: list[HeldTask] = []
+    board = Board(interrupt=interrupted.append)
+    tasks = add(board, 3)
+    for task in tasks:
+        board.ready(task)
+    assert board.next_ready(0) is tasks[0]
+    assert board.next_of("another job") is None
+    assert board.next_of("j") is tasks[1]
+    board.put_back(tasks[1])
+    assert board.next_of("j") is tasks[1]
+    board.cancel(tasks[1].lease.id)
+    # It is not at work yet: what is, is not to be interrupted for it.
+    assert interrupted == []
+    assert not board.begin(tasks[1])
+    board.cancel(tasks[2].lease.id)
+    assert board.next_of("j") is None
 
 
 def test_results_that_pile_up_stop_the_leasing() -> None:

@@ -489,6 +489,7 @@ def volume_sequence(scene: Any, folder: Path) -> None:
     modifier.node_group, modifier.bake_directory = tree, "//bake"
     if hasattr(modifier, "bake_target"):
         modifier.bake_target = "DISK"
+    bpy.context.view_layer.objects.active = source
     bpy.context.view_layer.update()
     made = modifier.bakes[0]
     made.bake_mode, made.use_custom_simulation_frame_range = "ANIMATION", True

@@ -343,6 +343,232 @@ def eevee_looks(scene: Any, folder: Path) -> None:
     world_colour(scene, folder)
 
 
+def layer_samples(scene: Any, folder: Path) -> None:
+    """Three layers with another number of samples each; nothing else differs."""
+    scene.view_layers[0].samples = 3
+    scene.view_layers.new("Few").samples = 1
+    scene.view_layers.new("Many").samples = 5
+    object_moves(scene, folder)
+
+
+def layer_samples_alike(scene: Any, folder: Path) -> None:
+    """Layers that have the same number of samples, which is not the scene's."""
+    scene.view_layers[0].samples = 3
+    scene.view_layers.new("Other").samples = 3
+    object_moves(scene, folder)
+
+
+def layer_passes(scene: Any, folder: Path) -> None:
+    """Layers with other passes."""
+    first, second, third = scene.view_layers[0], scene.view_layers.new("Second"), scene.view_layers.new("Third")
+    first.use_pass_z = second.use_pass_normal = second.use_pass_diffuse_direct = third.use_pass_vector = True
+    third.use_pass_cryptomatte_object = second.use_pass_mist = True
+    object_moves(scene, folder)
+
+
+def layer_switches(scene: Any, folder: Path) -> None:
+    """Layers without sky, volumes, motion blur, surfaces."""
+    from changing_looks import fog
+
+    fog(scene, folder)
+    _blurred(scene)
+    for name in ("use_sky", "use_volumes", "use_motion_blur", "use_ao", "use_strand"):
+        layer = scene.view_layers.new(name)
+        if hasattr(layer, name):
+            setattr(layer, name, False)
+    shape_keys(scene, folder)
+    object_moves(scene, folder)
+
+
+def layer_surfaces(scene: Any, folder: Path) -> None:
+    """A layer without surfaces."""
+    scene.view_layers.new("Air").use_solid = False
+    object_moves(scene, folder)
+
+
+def layer_holdout(scene: Any, folder: Path) -> None:
+    """A collection that is held out in one layer, indirect only in another."""
+    collection = bpy.data.collections.new("Apart")
+    scene.collection.children.link(collection)
+    ball = bpy.data.objects["Ball"]
+    scene.collection.objects.unlink(ball)
+    collection.objects.link(ball)
+    scene.view_layers.new("Holdout").layer_collection.children["Apart"].holdout = True
+    scene.view_layers.new("Indirect").layer_collection.children["Apart"].indirect_only = True
+    object_moves(scene, folder)
+    shape_keys(scene, folder)
+
+
+def layer_world(scene: Any, folder: Path) -> None:
+    """A layer with a sky of its own, which changes."""
+    layer = scene.view_layers.new("Night")
+    if not hasattr(layer, "world_override"):
+        raise Unavailable("world override")
+    night = scene.world.copy()
+    layer.world_override = night
+    background = next(node for node in night.node_tree.nodes if node.bl_idname == "ShaderNodeBackground")
+    animate(background.inputs["Strength"], "default_value", 0.0, 1.0)
+
+
+def layer_denoising(scene: Any, folder: Path) -> None:
+    """One layer is denoised, another not."""
+    denoised(scene, folder)
+    scene.view_layers.new("Noisy").cycles.use_denoising = False
+
+
+def layer_aov(scene: Any, folder: Path) -> None:
+    """A pass of its own in each layer, and light groups."""
+    second = scene.view_layers.new("Second")
+    for layer, name in ((scene.view_layers[0], "one"), (second, "two")):
+        aov = layer.aovs.add()
+        aov.name, aov.type = name, "VALUE"
+        tree = bpy.data.materials["Blue"].node_tree
+        node = tree.nodes.new("ShaderNodeOutputAOV")
+        node.aov_name = name
+        animate(node.inputs["Value"], "default_value", 0.0, 1.0)
+    second.lightgroups.add(name="Lamps")
+    bpy.data.objects["Lamp"].lightgroup = "Lamps"
+
+
+def camera_culls(scene: Any, folder: Path) -> None:
+    """Things out of the camera's sight are left out, and it turns."""
+    scene.render.use_simplify = scene.cycles.use_camera_cull = True
+    for thing in scene.objects:
+        thing.cycles.use_camera_cull = True
+    animate(scene.camera, "rotation_euler", -0.6, 0.6, 2)
+    shape_keys(scene, folder)
+
+
+def distance_culls(scene: Any, folder: Path) -> None:
+    scene.render.use_simplify = scene.cycles.use_distance_cull = True
+    scene.cycles.distance_cull_margin = 6
+    for thing in scene.objects:
+        thing.cycles.use_distance_cull = True
+    animate(scene.camera, "location", -9.0, -4.0, 1)
+
+
+def camera_in_fog(scene: Any, folder: Path) -> None:
+    """The camera enters a volume."""
+    from changing_looks import fog
+
+    fog(scene, folder)
+    tree = bpy.data.materials["Blue"].node_tree
+    tree.animation_data_clear()
+    volume = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeVolumePrincipled")
+    volume.inputs["Density"].default_value = 0.3
+    bpy.data.objects["Cube"].scale = (4, 4, 4)
+    animate(scene.camera, "location", -8.0, -1.0, 1)
+
+
+def other_scene(scene: Any, folder: Path) -> None:
+    """A compositor that lays another scene's render over this one's; that scene keeps its data by itself."""
+    other = scene.copy()
+    other.name = "Other"
+    other.render.use_compositing, other.render.use_persistent_data = False, True
+    other.render.film_transparent = True
+    ball = bpy.data.objects["Ball"]
+    animate(ball, "location", 0.6, 1.2, 2)
+    drive(other.cycles, "film_exposure", "frame*0.3")
+    tree = compositing(scene)
+    layers, output = ends(tree)
+    ahead, over = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("CompositorNodeAlphaOver")
+    ahead.scene = other
+    below, above = (socket for socket in over.inputs if socket.type == "RGBA")
+    tree.links.new(layers.outputs["Image"], below)
+    tree.links.new(ahead.outputs["Image"], above)
+    tree.links.new(over.outputs[0], output.inputs[0])
+
+
+def sequenced(scene: Any, folder: Path) -> None:
+    """The sequencer shows another scene, as long as its strip lasts."""
+    other = scene.copy()
+    other.name = "Other"
+    animate(bpy.data.objects["Ball"], "location", 0.6, 1.2, 2)
+    scene.render.use_sequencer = True
+    image = scene.render.image_settings
+    if hasattr(image, "media_type"):
+        image.media_type = "IMAGE"
+    image.file_format, image.color_depth = "OPEN_EXR", "32"
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strips.new_scene("Other", other, 1, 1)
+
+
+def freestyle(scene: Any, folder: Path) -> None:
+    scene.render.use_freestyle = True
+    layer = scene.view_layers[0]
+    layer.use_freestyle = True
+    layer.freestyle_settings.linesets.new("Lines")
+    object_moves(scene, folder)
+
+
+def lamp_instances(scene: Any, folder: Path) -> None:
+    """Instances of a lamp, another number in each frame."""
+    light = bpy.data.lights.new("Bulb", "POINT")
+    light.energy = 30
+    bulb = bpy.data.objects.new("Bulb", light)
+    scene.collection.objects.link(bulb)
+    bulb.location = (0, 0, -20)
+    tree, _, goes = geometry_nodes(bpy.data.objects["Ball"])
+    points, instances = tree.nodes.new("GeometryNodeMeshLine"), tree.nodes.new("GeometryNodeInstanceOnPoints")
+    source, time = tree.nodes.new("GeometryNodeObjectInfo"), tree.nodes.new("GeometryNodeInputSceneTime")
+    points.inputs["Offset"].default_value = (0.4, 0, 0.3)
+    source.inputs["Object"].default_value = bulb
+    source.inputs["As Instance"].default_value = True
+    tree.links.new(time.outputs["Frame"], points.inputs["Count"])
+    tree.links.new(points.outputs["Mesh"], instances.inputs["Points"])
+    tree.links.new(source.outputs["Geometry"], instances.inputs["Instance"])
+    tree.links.new(instances.outputs[0], goes.inputs[0])
+
+
+def shining_instances(scene: Any, folder: Path) -> None:
+    """Instances of a mesh that shines, another number in each frame."""
+    from changing_shapes import nodes_instances
+
+    nodes_instances(scene, folder)
+    shader = next(
+        n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"
+    )
+    shader.inputs["Emission Color"].default_value = (1, 0.5, 0.2, 1)
+    shader.inputs["Emission Strength"].default_value = 5
+
+
+def shining_hidden(scene: Any, folder: Path) -> None:
+    """A mesh that shines is hidden later."""
+    hidden(scene, folder)
+    shader = next(
+        n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"
+    )
+    shader.inputs["Emission Color"].default_value = (1, 0.5, 0.2, 1)
+    shader.inputs["Emission Strength"].default_value = 5
+
+
+def displaced_shown_later(scene: Any, folder: Path) -> None:
+    from changing_looks import displacement_scale
+
+    displacement_scale(scene, folder)
+    bpy.data.materials["Gold"].node_tree.animation_data_clear()
+    next(n for n in bpy.data.materials["Gold"].node_tree.nodes if n.bl_idname == "ShaderNodeDisplacement").inputs[
+        "Scale"
+    ].default_value = 0.6
+    animate(bpy.data.objects["Ball"], "hide_render", True, False)
+
+
+def shared_mesh_subdivided(scene: Any, folder: Path) -> None:
+    """One of two objects with one mesh gets its modifier later."""
+    from scenes import _add
+
+    second = _add(scene, "Second", bpy.data.objects["Cube"].data, (-0.2, -1.5, 0.6))
+    modifier = second.modifiers.new("Subdivision", "SUBSURF")
+    modifier.render_levels = 3
+    animate(modifier, "show_render", False, True)
+
+
+def eevee_layers(scene: Any, folder: Path) -> None:
+    eevee(scene, folder)
+    two_layers(scene, folder)
+
+
 def eevee_blur(scene: Any, folder: Path) -> None:
     eevee(scene, folder)
     _blurred(scene)
@@ -362,5 +588,8 @@ VIEWS: tuple[Change, ...] = (
     animated_seed, bounces, clamp, simplify, object_blur, turning_blur, deform_blur, camera_blur,
     zoom_blur, stops_moving, stops_deforming, shutter, blur_position, instances_blur, vector_pass,
     two_layers, layer_override, layer_deforms, layer_used, composited, composited_sequence, denoised,
-    adaptive_sampling, two_views, eevee, eevee_looks, eevee_blur, workbench,
+    adaptive_sampling, two_views, eevee, eevee_looks, eevee_blur, eevee_layers, workbench,
+    layer_samples, layer_samples_alike, layer_passes, layer_switches, layer_surfaces, layer_holdout, layer_world, layer_denoising,
+    layer_aov, camera_culls, distance_culls, camera_in_fog, other_scene, sequenced, freestyle, lamp_instances,
+    shining_instances, shining_hidden, displaced_shown_later, shared_mesh_subdivided,
 )  # fmt: skip

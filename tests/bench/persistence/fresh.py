@@ -1,6 +1,7 @@
-"""One frame as Blender alone renders it, with no code of RenderBros between: ``fresh.py FILE.blend FRAME OUT``.
+"""One frame as Blender alone renders it, with no code of RenderBros between: ``fresh.py WAY FILE.blend FRAME OUT``.
 
-That is what ``blender -b FILE.blend -o OUT -f FRAME`` does, in a process of its own and without persistent data.
+In a process of its own and without persistent data. WAY is ``animation``, as ``blender -b FILE.blend -f FRAME`` does it,
+or ``still``, as F12 does after the frame was gone to.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import sys
 import bpy
 
 if __name__ == "__main__":
-    blend, frame, out = sys.argv[-3:]
+    way, blend, frame, out = sys.argv[-4:]
     bpy.ops.wm.open_mainfile(filepath=blend, use_scripts=False)
     scene = bpy.context.scene
-    scene.frame_start = scene.frame_end = int(frame)
     scene.render.use_persistent_data = False
-    scene.render.filepath = out + "_#"
-    bpy.ops.render.render(animation=True)
+    if way == "animation":
+        scene.frame_start = scene.frame_end = int(frame)
+        scene.render.filepath = out + "_#"
+        bpy.ops.render.render(animation=True)
+    else:
+        scene.frame_set(int(frame))
+        scene.render.filepath = f"{out}_{frame}"
+        bpy.ops.render.render(write_still=True)
     sys.stdout.flush()
     sys.stderr.flush()
     # Blender as a module can hang on the interpreter's own way out.

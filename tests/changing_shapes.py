@@ -198,9 +198,7 @@ def alembic(scene: Any, folder: Path) -> None:
     bpy.context.view_layer.objects.active = _ball()
     bpy.ops.wm.alembic_export(filepath=str(folder / "ball.abc"), selected=True, start=1, end=LAST)
     bpy.data.objects.remove(_ball())
-    bpy.ops.wm.alembic_import(
-        filepath=str(folder / "ball.abc"), always_add_cache_reader=True, set_frame_range=False
-    )
+    bpy.ops.wm.alembic_import(filepath=str(folder / "ball.abc"), always_add_cache_reader=True, set_frame_range=False)
 
 
 def cloth_baked(scene: Any, folder: Path) -> None:

@@ -260,9 +260,7 @@ def layer_deforms(scene: Any, folder: Path) -> None:
     """Two layers that show a mesh which deforms, and a material that changes."""
     scene.view_layers.new("Other").samples = 1
     shape_keys(scene, folder)
-    shader = next(
-        n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"
-    )
+    shader = next(n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled")
     animate(shader.inputs["Base Color"], "default_value", 0.0, 1.0, 0)
 
 
@@ -526,9 +524,7 @@ def shining_instances(scene: Any, folder: Path) -> None:
     from changing_shapes import nodes_instances
 
     nodes_instances(scene, folder)
-    shader = next(
-        n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"
-    )
+    shader = next(n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled")
     shader.inputs["Emission Color"].default_value = (1, 0.5, 0.2, 1)
     shader.inputs["Emission Strength"].default_value = 5
 
@@ -536,9 +532,7 @@ def shining_instances(scene: Any, folder: Path) -> None:
 def shining_hidden(scene: Any, folder: Path) -> None:
     """A mesh that shines is hidden later."""
     hidden(scene, folder)
-    shader = next(
-        n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"
-    )
+    shader = next(n for n in bpy.data.materials["Blue"].node_tree.nodes if n.bl_idname == "ShaderNodeBsdfPrincipled")
     shader.inputs["Emission Color"].default_value = (1, 0.5, 0.2, 1)
     shader.inputs["Emission Strength"].default_value = 5
 
@@ -589,7 +583,7 @@ VIEWS: tuple[Change, ...] = (
     zoom_blur, stops_moving, stops_deforming, shutter, blur_position, instances_blur, vector_pass,
     two_layers, layer_override, layer_deforms, layer_used, composited, composited_sequence, denoised,
     adaptive_sampling, two_views, eevee, eevee_looks, eevee_blur, eevee_layers, workbench,
-    layer_samples, layer_samples_alike, layer_passes, layer_switches, layer_surfaces, layer_holdout, layer_world, layer_denoising,
-    layer_aov, camera_culls, distance_culls, camera_in_fog, other_scene, sequenced, freestyle, lamp_instances,
+    layer_samples, layer_samples_alike, layer_passes, layer_switches, layer_surfaces, layer_holdout, layer_world,
+    layer_denoising, layer_aov, camera_culls, distance_culls, camera_in_fog, other_scene, sequenced, freestyle, lamp_instances,
     shining_instances, shining_hidden, displaced_shown_later, shared_mesh_subdivided,
 )  # fmt: skip

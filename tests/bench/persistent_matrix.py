@@ -20,20 +20,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from in_blender import script_command
 
-from renderbros_addon.imaging.decode import read_channels
+from renderbros_addon.imaging.decode import Pixels, read_channels
 from renderbros_addon.protocol.jobs import JobFile, SceneSpec
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.renderer import Failed, Inspection, InspectRequest, RenderRequest
 from renderbros_addon.worker.command import renderer_command
 from renderbros_addon.worker.renderer_process import RendererLost, RendererProcess
 
-SCRIPTS = HERE / "persistence"
+TESTS = Path(__file__).resolve().parents[1]
+SCRIPTS = TESTS / "bench" / "persistence"
 ORDER = (1, 5, 3, 3, 1)
 """The frames as they are rendered."""
 
@@ -103,10 +103,10 @@ def line(row: Row) -> str:
 
 
 def _built(home: Path, only: set[str]) -> dict[str, str]:
-    sys.path.append(str(HERE.parent))
     names = only or _names()
     orders = home / "orders.json"
-    orders.write_text(json.dumps({"scenes": {name: str(home / name / "scene.blend") for name in names}, "path": sys.path}))
+    scenes = {name: str(home / name / "scene.blend") for name in names}
+    orders.write_text(json.dumps({"scenes": scenes, "path": sys.path}))
     _run(script_command(SCRIPTS / "build.py", orders), home / "build.log")
     return dict(json.loads((home / "built.json").read_text()))
 
@@ -115,7 +115,7 @@ def _names() -> list[str]:
     """Told by the text of the modules, since this process has no Blender."""
     found: list[str] = []
     for module in ("changing_shapes", "changing_looks", "changing_views"):
-        text = (HERE.parent / f"{module}.py").read_text()
+        text = (TESTS / f"{module}.py").read_text()
         listed = text.rpartition("= (")[2].partition(")")[0]
         found += [name.strip() for name in listed.split(",") if name.strip()]
     return found
@@ -128,7 +128,7 @@ def _run(command: list[str], log: Path) -> None:
         raise SystemExit(f"{command} failed:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-Frame = dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.generic]]"]
+Frame = dict[str, Pixels]
 
 
 def _fresh(home: Path, name: str, frame: int, way: str = "animation") -> Frame:
@@ -191,11 +191,11 @@ def _differing(expected: Frame, found: Frame) -> float:
     """The share of values that differ; what is no number in both is equal. 1 for other passes or another size."""
     if expected.keys() != found.keys() or any(expected[key].shape != found[key].shape for key in expected):
         return 1.0
-    # Metadata aside, float files hold the very bits that were rendered.
-    return float(np.mean([np.mean(expected[key] != found[key]) for key in expected if not _nan_alike(expected[key], found[key])] or [0.0]))
+    shares = [np.mean(expected[key] != found[key]) for key in expected if not _alike(expected[key], found[key])]
+    return float(np.mean(shares)) if shares else 0.0
 
 
-def _nan_alike(expected: np.ndarray, found: np.ndarray) -> bool:
+def _alike(expected: Pixels, found: Pixels) -> bool:
     return bool(np.array_equal(expected, found, equal_nan=expected.dtype.kind == "f"))
 
 

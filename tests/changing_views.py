@@ -584,6 +584,6 @@ VIEWS: tuple[Change, ...] = (
     two_layers, layer_override, layer_deforms, layer_used, composited, composited_sequence, denoised,
     adaptive_sampling, two_views, eevee, eevee_looks, eevee_blur, eevee_layers, workbench,
     layer_samples, layer_samples_alike, layer_passes, layer_switches, layer_surfaces, layer_holdout, layer_world,
-    layer_denoising, layer_aov, camera_culls, distance_culls, camera_in_fog, other_scene, sequenced, freestyle, lamp_instances,
-    shining_instances, shining_hidden, displaced_shown_later, shared_mesh_subdivided,
+    layer_denoising, layer_aov, camera_culls, distance_culls, camera_in_fog, other_scene, sequenced, freestyle,
+    lamp_instances, shining_instances, shining_hidden, displaced_shown_later, shared_mesh_subdivided,
 )  # fmt: skip

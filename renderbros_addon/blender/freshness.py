@@ -40,7 +40,7 @@ _found: dict[int, tuple[str, ...]] = {}
 
 
 def keep_what_stays_fresh(scene: Any) -> None:
-    """Have Blender render ``scene``, set to the frame and with all settings applied, from what it has of it, or anew."""
+    """Have Blender render ``scene``, which is at its frame and has all settings, from what is kept of it, or anew."""
     global _built_with
     reasons = _reasons_once(scene) + tuple(_because_of_settings(scene))
     settings = _settings(scene)
@@ -85,12 +85,17 @@ def _because_of_settings(scene: Any) -> Iterator[str]:
         return
     if scene.cycles.shading_system:
         yield "Scripts of the Open Shading Language may look at anything."
-    layers = [layer for layer in scene.view_layers if layer.use]
-    # The first layer's table of random numbers would serve the others too.
-    if scene.cycles.use_layer_samples != "IGNORE" and len({layer.samples for layer in layers}) > 1:
-        yield "View layers have different numbers of samples."
-    if not all(layer.use_solid for layer in layers):
-        yield "A view layer is without surfaces."
+    # Of the first layer, later ones take over more than they should: its table of random numbers where they have
+    # fewer samples (in all versions), surfaces (4.5), passes (4.3 and 5.2).
+    first, *others = [layer for layer in scene.view_layers if layer.use] or [None]
+    if any(_plain(layer) != _plain(first) for layer in others):
+        yield "View layers have different settings."
+
+
+def _plain(layer: Any) -> list[Any]:
+    """The settings of a view layer but for its name and its collections."""
+    owners = (layer, layer.cycles)
+    return [value_of(owner, name) for owner in owners for name in settable(owner) if name != "name"]
 
 
 def _settings(scene: Any) -> tuple[Any, ...]:

@@ -9,7 +9,6 @@ import pytest
 from blender_images import channels_of
 from changing_scenes import Change, build, every_change
 from scenes import fresh_scene
-from test_settings_kept import CROP, TASKS, unusual
 
 from renderbros_addon.blender import freshness
 from renderbros_addon.blender.inspect import inspect
@@ -25,6 +24,29 @@ CHANGES = (
     "object_moves", "shape_keys", "nodes_instances", "displacement_scale", "emission", "image_sequence", "fog_appears",
     "light_off_at_first", "sky_sun", "shown_later", "camera_markers", "stops_deforming", "shadow_catcher", "workbench",
 )  # fmt: skip
+
+
+CROP = Region(x0=7, y0=3, x1=30, y1=21)
+
+TASKS: dict[str, tuple[RenderSettings, dict[str, Any]]] = {
+    "whole": (RenderSettings(), {"linear": False}),
+    "part": (RenderSettings(), {"linear": False, "region": CROP}),
+    "linear": (RenderSettings(), {}),
+    "linear tile": (RenderSettings(), {"region": CROP}),
+    "fewer samples": (RenderSettings(samples=1, seed=99), {"region": CROP}),
+    "more samples": (RenderSettings(samples=17), {"linear": False}),
+    "half": (RenderSettings(percentage=50), {"width": 30, "height": 21}),
+    "other camera": (RenderSettings(camera="Second"), {"region": CROP}),
+    "one layer": (RenderSettings(view_layers=("Extra",)), {"region": CROP}),
+}
+"""Settings and options of tasks that one scene may get."""
+
+
+def two_layers(scene: Any) -> None:
+    scene.view_layers.new("Extra")
+    second = bpy.data.objects.new("Second", scene.camera.data)
+    second.location, second.rotation_euler = (0, -4, 2), (1.2, 0, 0)
+    scene.collection.objects.link(second)
 
 
 def alike(expected: dict[str, Any], found: dict[str, Any]) -> bool:
@@ -59,15 +81,11 @@ def from_scratch(scene: Any) -> None:
 
 
 def test_tasks_of_other_settings_show_what_a_fresh_file_does(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    studio.take(unusual)
-    tasks = TASKS | {
-        "more samples": (RenderSettings(samples=17), {"linear": False}),
-        "half": (RenderSettings(percentage=50), {"width": 30, "height": 21}),
-    }
-    names = [*tasks, *reversed(tasks), "whole", "more samples", "whole"]
+    studio.take(two_layers)
+    names = [*TASKS, *reversed(TASKS)]
 
     def shot(name: str) -> dict[str, Any]:
-        settings, options = tasks[name]
+        settings, options = TASKS[name]
         size = studio.spec.model_copy(update={key: options[key] for key in ("width", "height") if key in options})
         region = options.get("region") or Region.full(size.width, size.height)
         rest = {key: value for key, value in options.items() if key != "region"}
@@ -76,7 +94,7 @@ def test_tasks_of_other_settings_show_what_a_fresh_file_does(studio: Any, monkey
     kept = [shot(name) for name in names]
     monkeypatch.setattr("renderbros_addon.blender.render.keep_what_stays_fresh", from_scratch)
     fresh = {}
-    for name in tasks:
+    for name in TASKS:
         open_blend(studio.blend)
         fresh[name] = shot(name)
     assert [name for name, found in zip(names, kept, strict=True) if not alike(fresh[name], found)] == []

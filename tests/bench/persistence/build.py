@@ -1,4 +1,4 @@
-"""Saves the scenes of the persistence bench: ``build.py ORDERS.json``; beside it ``built.json`` says what came of each."""
+"""Saves the scenes of the persistence bench: ``build.py ORDERS.json``; ``built.json`` beside it tells of each."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import sys
 import traceback
 from pathlib import Path
 
-ORDERS = Path(sys.argv[-1])
-TOLD = json.loads(ORDERS.read_text())
 # The helpers of all tests, the project, and what the bench itself has: a Blender without numpy is told where one is.
 sys.path.extend(str(Path(__file__).resolve().parents[level]) for level in (2, 3))
-sys.path.extend(folder for folder in TOLD["path"] if folder not in sys.path)
+sys.path.extend(json.loads(Path(sys.argv[-1]).read_text())["path"])
 
 from changing_scenes import Unavailable, build, every_change
 
 
 def main() -> None:
     """Build what the file named on the command line lists; an empty text is success."""
+    orders = Path(sys.argv[-1])
     changes, told = every_change(), {}
-    for name, blend in TOLD["scenes"].items():
+    for name, blend in json.loads(orders.read_text())["scenes"].items():
         try:
             build(changes[name], Path(blend))
             told[name] = ""
@@ -28,7 +27,7 @@ def main() -> None:
             told[name] = f"unavailable: {error}"
         except Exception:
             told[name] = traceback.format_exc(limit=-2)
-    ORDERS.with_name("built.json").write_text(json.dumps(told))
+    orders.with_name("built.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

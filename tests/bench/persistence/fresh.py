@@ -1,7 +1,7 @@
 """One frame as Blender alone renders it, with no code of RenderBros between: ``fresh.py WAY FILE.blend FRAME OUT``.
 
-In a process of its own and without persistent data. WAY is ``animation``, as ``blender -b FILE.blend -f FRAME`` does it,
-or ``still``, as F12 does after the frame was gone to.
+In a process of its own and without persistent data. WAY is ``animation``, as ``blender -b FILE.blend -f FRAME`` does
+it, or ``still``, as F12 does after the frame was gone to.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from bootstrap import start  # noqa: E402
+from bootstrap import start
 
 _own_run = start._run
 

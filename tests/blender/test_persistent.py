@@ -22,7 +22,7 @@ CHANGES = (
     "hair", "hair_on_deforming", "skin", "samples", "simplify", "layer_samples", "layer_surfaces", "layer_passes",
     # What it gets right, by kind.
     "object_moves", "shape_keys", "nodes_instances", "displacement_scale", "emission", "image_sequence", "fog_appears",
-    "light_off_at_first", "sky_sun", "shown_later", "camera_markers", "stops_deforming", "shadow_catcher", "workbench",
+    "light_off_at_first", "shown_later", "camera_markers", "stops_deforming", "shadow_catcher", "workbench",
 )  # fmt: skip
 
 

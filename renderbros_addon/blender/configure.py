@@ -15,11 +15,10 @@ from ..protocol.states import FailureCode
 from .denoise import store_what_denoising_needs
 from .failures import scene_fault
 from .regions import Canvas
+from .settings import settable, value_of
 from .versions import MOVIE_FORMATS, compositor_tree, engine_name, engines, formats, sequencer_strips, set_format
 
 log = logging.getLogger("renderbros.blender")
-
-_KEPT_TYPES = frozenset({"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"})
 
 # These decide which values others may have, so they go back first.
 _FIRST = {"engine": 0, "media_type": 1, "file_format": 2, "color_mode": 3}
@@ -53,10 +52,7 @@ def dump(scene: Any) -> list[tuple[Any, str, Any]]:
     """Every setting that a task may change, as (owner, attribute, value)."""
     settings: list[tuple[Any, str, Any]] = []
     for owner in _owners(scene):
-        for prop in owner.bl_rna.properties:
-            if prop.is_readonly or prop.type not in _KEPT_TYPES or prop.identifier in _LEFT:
-                continue
-            settings.append((owner, prop.identifier, _value(owner, prop.identifier)))
+        settings += [(owner, name, value_of(owner, name)) for name in settable(owner) if name not in _LEFT]
     settings.append((scene, "camera", scene.camera))
     settings += [(marker, "camera", marker.camera) for marker in scene.timeline_markers]
     return sorted(settings, key=lambda setting: _FIRST.get(setting[1], len(_FIRST)))
@@ -79,20 +75,13 @@ def _owners(scene: Any) -> Iterator[Any]:
     yield from scene.view_layers
 
 
-def _value(owner: Any, attribute: str) -> Any:
-    value = getattr(owner, attribute)
-    if isinstance(value, (str, int, float, bool, set)) or value is None:
-        return value
-    return tuple(value)
-
-
 def _restore(before: list[tuple[Any, str, Any]]) -> None:
     # Putting one back can change another, so go over them until nothing differs; three rounds were never needed.
     wrong: list[str] = []
     for _ in range(4):
         wrong = []
         for owner, attribute, value in before:
-            now = getattr(owner, attribute) if attribute == "camera" else _value(owner, attribute)
+            now = getattr(owner, attribute) if attribute == "camera" else value_of(owner, attribute)
             if now == value or (now != now and value != value):
                 continue
             wrong.append(f"{type(owner).__name__}.{attribute}")
@@ -133,7 +122,7 @@ def pick_scene(name: str | None) -> Any:
 def apply_settings(scene: Any, settings: RenderSettings) -> None:
     """Apply what the submitter overrides, but for device and format; CannotServe names what doesn't fit."""
     render = scene.render
-    _apply_engine(scene, settings.engine)
+    apply_engine(scene, settings.engine)
     if settings.resolution_x is not None:
         render.resolution_x = settings.resolution_x
     if settings.resolution_y is not None:
@@ -244,7 +233,8 @@ def refuse_scripts(scene: Any) -> None:
             )
 
 
-def _apply_engine(scene: Any, asked: str | None) -> None:
+def apply_engine(scene: Any, asked: str | None) -> None:
+    """Have ``scene`` rendered by the engine that is asked for, or else its own; CannotServe if there is no such."""
     render = scene.render
     if asked is not None and render.engine != engine_name(asked):
         try:

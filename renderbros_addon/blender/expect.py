@@ -30,6 +30,7 @@ from .denoise import require_denoiser
 from .devices import choose_device_or_cpu
 from .failures import CannotServe
 from .frame_names import frame_name
+from .freshness import keep_what_stays_fresh
 from .open import open_blend
 from .outputs import extras_of
 from .progress import ProgressBoard
@@ -132,6 +133,7 @@ class _Small:
         """What ``frame`` looks like. Raises CannotServe, ImageError."""
         self._scene.frame_set(frame)
         require_camera(self._scene)
+        keep_what_stays_fresh(self._scene)
         return expectation(frame, self._render(frame, 0), self._render(frame, 1))
 
     def _render(self, frame: int, number: int) -> Output:

@@ -25,6 +25,7 @@ from .denoise import require_denoiser
 from .devices import choose_device
 from .failures import scene_fault
 from .frame_names import frame_name
+from .freshness import keep_what_stays_fresh
 from .locality import not_local_because
 from .outputs import extras_of
 from .progress import ProgressBoard
@@ -69,6 +70,7 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
         if crop_after is not None and not request.linear:
             _require_local(scene)
         require_camera(scene)
+        keep_what_stays_fresh(scene)
         started = time.perf_counter()
         with board.watching(request.id):
             path, others = write_frame(scene, extras, request.frame, out_dir)

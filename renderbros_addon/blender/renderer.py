@@ -41,7 +41,7 @@ from ..protocol.renderer import (
     request_adapter,
 )
 from ..protocol.states import FailureCode, FailureKind
-from .configure import NotRestored
+from .configure import NotRestored, apply_engine, pick_scene
 from .confine import confine
 from .cost import measure_cost
 from .devices import capabilities
@@ -183,6 +183,8 @@ class Renderer:
             root = root.resolve()
             self._open_warnings = open_blend(root / spec.blend)
             self._missing = confine(root, spec.source_root)
+            # For all of its tasks: when the engine changes, Blender drops what it keeps for the next frame.
+            apply_engine(pick_scene(spec.scene), spec.settings.engine)
             self._open = key
         if self._missing and not spec.allow_missing:
             raise scene_fault(FailureCode.MISSING_FILE, _missing_message(self._missing))

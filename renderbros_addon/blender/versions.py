@@ -317,6 +317,28 @@ def inputs_kept(modifier: Any) -> Iterator[None]:
             setattr(bake, name, value)
 
 
+def animated_paths(block: Any) -> set[str] | None:
+    """Paths below ``block`` that keyframes or drivers move; None if that can't be told: then any may be.
+
+    Since 4.4 an action has slots, and since 5.0 its curves are found through them only.
+    """
+    animation = block.animation_data
+    if animation is None:
+        return set()
+    if len(animation.nla_tracks) > 0:
+        return None
+    found = {driver.data_path for driver in animation.drivers}
+    action = animation.action
+    if action is None:
+        return found
+    if hasattr(action, "fcurves"):
+        return found | {curve.data_path for curve in action.fcurves}
+    if animation.action_slot is None:
+        return found
+    bags = [strip.channelbag(animation.action_slot) for layer in action.layers for strip in layer.strips]
+    return found | {curve.data_path for bag in bags if bag is not None for curve in bag.fcurves}
+
+
 def _pointers(owner: Any) -> Iterator[Any]:
     yield from (prop for prop in owner.bl_rna.properties if prop.type == "POINTER" and prop.identifier != "rna_type")
 

@@ -36,7 +36,8 @@ def everything(owner: Any, depth: int = 4) -> dict[str, str]:
     found: dict[str, str] = {}
     for prop in owner.bl_rna.properties:
         name = prop.identifier
-        if name in ("rna_type", "depsgraph", "objects", "frame_current_final", "active_aov"):
+        # Persistent data stays as the task before had it: Blender forgets the scene when it goes off.
+        if name in ("rna_type", "depsgraph", "objects", "frame_current_final", "active_aov", "use_persistent_data"):
             continue
         value = getattr(owner, name)
         if prop.type == "POINTER":

@@ -1,9 +1,9 @@
 """Scaling: how much sooner two workers of one thread each are through than one, and how much sooner they could be.
 
-Run it: ``python3 bootstrap/start.py bench scaling``. An animation of frames of a second or two each, and a still in 8×8
-tiles. What the machine itself can do is measured beside the farm: one plain Blender process of one thread on all frames
-against two, each on every other frame, started together. Cores that share memory, caches or a clock, and everything else
-that runs, keep even those below 2; the farm's part is the ratio to them. All ways take turns on the same files.
+Run it: ``python3 bootstrap/start.py bench scaling``. An animation of frames of a second or two each, and a still in
+8×8 tiles. What the machine itself can do is measured beside the farm: one plain Blender process of one thread on all
+frames against two, each on every other frame, started together. Cores that share memory, caches or a clock keep even
+those below 2; the farm's part is the ratio to them. All ways take turns on the same files.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def plain(blend: Path, out: Path, frames: int, processes: int) -> None:
         subprocess.Popen([*command, str(first), str(frames), str(processes)], stdout=subprocess.DEVNULL)
         for first in range(1, processes + 1)
     ]
-    if any([process.wait() for process in running]):
+    if max(process.wait() for process in running):
         raise SystemExit("plain Blender failed")
 
 
@@ -110,7 +110,10 @@ def measure(bench: Bench, rounds: int, only: Sequence[str]) -> tuple[list[Figure
     ]
     if POSSIBLE in sped:
         figures += [
-            Figure(f"{what}: of the possible speed-up", tuple(a / b for a, b in zip(sped[what], sped[POSSIBLE])))  # noqa: B905
+            Figure(
+                f"{what}: of the possible speed-up",
+                tuple(a / b for a, b in zip(sped[what], sped[POSSIBLE], strict=True)),
+            )
             for what in sped
             if what != POSSIBLE
         ]

@@ -49,7 +49,8 @@ def plain(blend: Path, out: Path, frames: int, processes: int) -> None:
         subprocess.Popen([*command, str(first), str(frames), str(processes)], stdout=subprocess.DEVNULL)
         for first in range(1, processes + 1)
     ]
-    if max(process.wait() for process in running):
+    codes = [process.wait() for process in running]
+    if any(codes):
         raise SystemExit("plain Blender failed")
 
 

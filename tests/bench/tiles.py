@@ -1,8 +1,8 @@
 """Tiled stills: a still in 8×8 tiles against the same still untiled, through the same farm with one worker.
 
 Run it: ``python3 bootstrap/start.py bench tiles``. The still is RenderBros' sample scene at 1280×720, as an artist
-would tile it: ``plain`` takes about a minute on two cores, ``adaptive`` has a noise threshold (a margin is then rendered
-around each part of the frame), ``denoised`` is denoised once it is whole, and ``cheap`` is the worst case: few samples
+would tile it: ``plain`` takes about a minute on two cores, ``adaptive`` has a noise threshold (then a margin is
+rendered around each tile), ``denoised`` is denoised once it is whole, and ``cheap`` is the worst case: few samples
 against the same work beside them. The time runs from the command ``submit`` to the file on disk, both ways, in a farm
 that is up. Beside it stands what the renderer itself was busy with. The pixels of both ways are compared.
 """
@@ -103,6 +103,7 @@ def measure(bench: Bench, name: str, rounds: int) -> tuple[list[Figure], dict[st
     goal = None if name == "cheap" else GOAL
     whole = ratio(seconds, TILED, WHOLE, goal)
     inside = ratio(bench.inside, TILED, WHOLE)
+    more = tuple(tiled - untiled for tiled, untiled in zip(seconds[TILED], seconds[WHOLE], strict=True))
     figures = [
         Figure(f"{name}: {whole.name}", whole.values, at_most=goal),
         Figure(f"{name}: {inside.name}, in the renderer alone", inside.values),

@@ -20,6 +20,7 @@ from .outputs import extras_of, views_of
 from .regions import Canvas, canvas_of
 from .render_call import Written, write_frame
 from .replay import AssembledFrame, replaying
+from .same_frame import forget
 
 _ASIDE = "renderbros: being finished"
 
@@ -32,6 +33,7 @@ def finish(request: FinishRequest) -> Written:
     """
     spec, out_dir = request.spec, Path(request.out_dir).resolve()
     started = time.perf_counter()
+    forget()
     scene = pick_scene(spec.scene)
     with settings_kept(scene):
         apply_settings(scene, spec.settings)

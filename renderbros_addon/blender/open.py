@@ -14,6 +14,7 @@ import bpy
 
 from ..protocol.states import FailureCode
 from .failures import scene_fault
+from .same_frame import forget
 from .versions import running_series
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def open_blend(path: Path) -> tuple[str, ...]:
     is still there: open another before going on.
     """
     _refuse_newer(path, header_version(path))
+    forget()
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
     warnings: tuple[str, ...] = ()
     with _load_noticed() as loaded:

@@ -31,6 +31,7 @@ from .outputs import extras_of
 from .progress import ProgressBoard
 from .regions import Canvas, canvas_of, set_border
 from .render_call import Written, write_frame, writing_failed
+from .same_frame import frame_held, sets_itself
 from .versions import cycles_preferences
 
 ADAPTIVE_MARGIN = 8
@@ -66,15 +67,17 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
         apply_output(scene)
         extras = extras_of(scene, frame_name(scene)[0])
         crop_after = _apply_region(scene, request.region, canvas, in_place=not request.linear)
-        scene.frame_set(request.frame)
-        if crop_after is not None and not request.linear:
-            _require_local(scene)
-        require_camera(scene)
-        keep_what_stays_fresh(scene)
-        started = time.perf_counter()
-        with board.watching(request.id):
-            path, others = write_frame(scene, extras, request.frame, out_dir)
-        seconds = time.perf_counter() - started
+        with frame_held(scene, (spec, request.frame, request.linear)) as held:
+            if not held or sets_itself(scene):
+                scene.frame_set(request.frame)
+            if crop_after is not None and not request.linear:
+                _require_local(scene)
+            require_camera(scene)
+            keep_what_stays_fresh(scene)
+            started = time.perf_counter()
+            with board.watching(request.id):
+                path, others = write_frame(scene, extras, request.frame, out_dir)
+            seconds = time.perf_counter() - started
     if crop_after is not None:
         # Beside the picture there are only the other views of a stereo frame: a compositor has no part in this.
         for file in (path, *(Path(extra.path) for extra in others)):

@@ -276,3 +276,14 @@ class Inspection(Wire):
 AnyReply = Hello | Heartbeat | Progressed | Rendered | Built | Encoded | Failed | Inspection | CostMeasured | Previewed
 
 reply_adapter: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="type")])
+
+ANSWERS: dict[type[AnyRequest], type[AnyReply]] = {
+    RenderRequest: Rendered,
+    FinishRequest: Rendered,
+    InspectRequest: Inspection,
+    MeasureCostRequest: CostMeasured,
+    PreviewRequest: Previewed,
+    BuildSampleRequest: Built,
+    EncodeRequest: Encoded,
+}
+"""What answers a request, unless it is :class:`Failed`."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from ..protocol.leases import Progress
 from ..protocol.renderer import (
+    ANSWERS,
     AnyReply,
     AnyRequest,
     BuildSampleRequest,
@@ -271,7 +272,7 @@ class RendererProcess:
         if child is None:
             raise RuntimeError("nothing was sent")
         reply = self._await(child, request.id, on_progress, self._task_timeout, meanwhile)
-        if isinstance(reply, (Failed, _REPLY_TO[type(request)])):
+        if isinstance(reply, (Failed, ANSWERS[type(request)])):
             return reply
         raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")
 
@@ -398,17 +399,6 @@ class RendererProcess:
             max_memory=self._max_memory,
         )
         return self._lose(child, found.code, found.message)
-
-
-_REPLY_TO: dict[type[AnyRequest], type[AnyReply]] = {
-    RenderRequest: Rendered,
-    FinishRequest: Rendered,
-    InspectRequest: Inspection,
-    MeasureCostRequest: CostMeasured,
-    PreviewRequest: Previewed,
-    BuildSampleRequest: Built,
-    EncodeRequest: Encoded,
-}
 
 
 def _line(message: AnyRequest | QuitRequest) -> bytes:

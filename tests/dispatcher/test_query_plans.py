@@ -18,6 +18,7 @@ MOST = {
     "look for work": 6,
     "anything queued": 1,
     "a job's page": 7,
+    "all jobs' page": 7 * 50,
     "a job's log": 2,
     "sweep": 1,
     "recover": 6,
@@ -27,8 +28,8 @@ MOST = {
 SMALL = {"trust", "workers", "stretches", "anon_1"}
 """One row a worker, or rows that were picked by an index before."""
 
-FEW_SORTED = ("FROM leases", "FROM checks", "FROM frames", "stretches")
-"""Sorted or grouped: leases that a job holds, checks of a job, frames that wait for a step, workers' stretches."""
+FEW_SORTED = ("FROM leases", "FROM checks", "FROM frames", "FROM workers", "stretches")
+"""Sorted or grouped: leases that a job holds, checks of a job, frames that wait for a step, workers and stretches."""
 
 STEPS = 150
 """Most instructions of SQLite's machine for a statement, in hundreds: a look at each of 50 jobs or 100 workers takes

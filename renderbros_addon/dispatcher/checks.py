@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, or_, select, update
 
 from ..protocol.checks import CheckStatus, CheckView
 from ..protocol.regions import Region
@@ -20,6 +20,7 @@ from ..protocol.states import TaskKind
 from ..protocol.verdicts import Comparison, Verdict
 from . import tasks
 from .errors import LostRace
+from .prepared import Prepared
 from .store import Tx
 from .tables import AnyRow, checks, results
 from .tables import workers as workers_table
@@ -105,13 +106,17 @@ def create(
     return int(check_id)
 
 
+_OF_TASK = Prepared(select(checks).where(checks.c.task_id == bindparam("of")))
+_OF_SUBJECT = Prepared(select(checks).where(checks.c.subject_id == bindparam("of")).order_by(checks.c.id))
+
+
 def of_task(conn: Connection, task_id: str) -> AnyRow | None:
     """The check that a task makes; None for a task that makes none."""
-    return conn.execute(select(checks).where(checks.c.task_id == task_id)).first()
+    return _OF_TASK.first(conn, of=task_id)
 
 
 def of_subject(conn: Connection, subject_id: int) -> Sequence[AnyRow]:
-    return conn.execute(select(checks).where(checks.c.subject_id == subject_id).order_by(checks.c.id)).all()
+    return _OF_SUBJECT.all(conn, of=subject_id)
 
 
 def region_of(check: AnyRow) -> Region:
@@ -229,13 +234,16 @@ def needs_blob(sha256: str) -> ColumnElement[bool]:
     return exists(select(results.c.id).where(or_(waits, compared)))
 
 
+_COUNTS = Prepared(
+    select(checks.c.status, checks.c.verdict, func.count().label("number"))
+    .where(checks.c.job_id == bindparam("of"), checks.c.status != _S.DROPPED)
+    .group_by(checks.c.status, checks.c.verdict)
+)
+
+
 def counts(conn: Connection, job_id: str) -> dict[str, int]:
     """How many of a job's checks came to which verdict; ``open`` are being made. Dropped ones don't count."""
-    rows = conn.execute(
-        select(checks.c.status, checks.c.verdict, func.count())
-        .where(checks.c.job_id == job_id, checks.c.status != _S.DROPPED)
-        .group_by(checks.c.status, checks.c.verdict)
-    )
+    rows = _COUNTS.all(conn, of=job_id)
     return {(verdict if status == _S.DECIDED else "open"): number for status, verdict, number in rows}
 
 

@@ -65,11 +65,6 @@ class Prepared:
         """Send a statement that changes something; returns the number of rows."""
         return self._for(conn, values).run(conn, values)
 
-    def run_all(self, conn: Connection, many: Sequence[dict[str, Any]]) -> None:
-        """Send it once for each set of values."""
-        for values in many:
-            self._for(conn, values).run(conn, values)
-
     def _for(self, conn: Connection, values: Mapping[str, Any]) -> _Compiled:
         name = conn.dialect.name
         found = self._compiled.get(name)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, select, update
 
 from ..protocol.checks import CheckStatus
 from ..protocol.jobs import FrameFile
@@ -23,7 +23,7 @@ from . import failures, frames, jobs, leases, tasks, workers
 from .errors import Conflict, LostRace, NotFound, Unprocessable
 from .prepared import Prepared, param
 from .store import Tx
-from .tables import AnyRow, checks, job_blobs, result_files, results
+from .tables import AnyRow, checks, result_files, results
 from .tables import frames as frames_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
@@ -352,40 +352,6 @@ def times_sent_back(conn: Connection, task_id: str) -> int:
     checked = exists().where(checks.c.subject_id == results.c.id, checks.c.status == CheckStatus.DECIDED)
     query = select(func.count()).where(results.c.task_id == task_id, results.c.status == _S.REJECTED, checked)
     return conn.execute(query).scalar_one()
-
-
-def _twins() -> Prepared:
-    theirs, ours = job_blobs.alias(), job_blobs.alias()
-    submitted_again = and_(
-        results.c.frame == bindparam("frame"),
-        exists().where(
-            theirs.c.job_id == results.c.job_id, ours.c.job_id == bindparam("job"), theirs.c.sha256 == ours.c.sha256
-        ),
-    )
-    elsewhere = or_(
-        and_(results.c.job_id != bindparam("job"), not_(submitted_again)), results.c.frame != bindparam("frame")
-    )
-    return Prepared(
-        select(results.c.job_id, results.c.frame, results.c.worker_id)
-        .where(
-            results.c.pixel_digest == bindparam("digest"),
-            results.c.status == _S.ACCEPTED,
-            results.c.subject_id.is_(None),
-            elsewhere,
-        )
-        .limit(1)
-    )
-
-
-_TWINS = _twins()
-
-
-def twin_of(conn: Connection, result: AnyRow, output: Output) -> AnyRow | None:
-    """An accepted result with the same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
-
-    The same frame of another job that brought the same files is a shot submitted again: it has to have these pixels.
-    """
-    return _TWINS.first(conn, digest=output.pixel_digest, job=result.job_id, frame=result.frame)
 
 
 def reject(tx: Tx, result_id: int, problem: str, *, blame: bool = True) -> None:

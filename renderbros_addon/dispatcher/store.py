@@ -171,7 +171,7 @@ class Store:
         self._waiting.append(mine)
         with self._turn:
             # Whoever has the turn serves all who wait by then, and most find themselves served.
-            if not mine.served:
+            while not mine.served:
                 self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
         if mine.error is not None:
             raise mine.error
@@ -184,10 +184,14 @@ class Store:
                     self._attempt(conn, one)
         except BaseException as error:
             # Nothing of this is on disk: whoever has no error of its own shares this one.
+            shared = error if isinstance(error, Exception) else Conflict("interrupted: try again")
             for one in together:
-                one.error = one.error or error
-        for one in together:
-            one.served = True
+                one.error = one.error or shared
+            if shared is not error:
+                raise
+        finally:
+            for one in together:
+                one.served = True
         for one in together:
             if one.error is None:
                 self._publish(one.entries)
@@ -207,9 +211,9 @@ class Store:
                 cursor.execute("ROLLBACK TO one")
                 log.debug("a change lost a race (attempt %d): %s", attempt + 1, error)
             except Exception as error:
+                one.error = error
                 # SQLite gives the whole transaction up where the disk is full; then this raises too, and all fail.
                 cursor.execute("ROLLBACK TO one")
-                one.error = error
                 return
         one.error = Conflict("it is being changed by others right now: try again")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, and_, bindparam, exists, func, not_, or_, select
 
 from ..imaging.expected import out_of_line, unexpected
 from ..protocol.jobs import JobSpec
 from ..protocol.results import Output
 from ..protocol.states import TaskKind
-from . import jobs, results, tasks
+from . import jobs, tasks
 from .prepared import Prepared
-from .tables import AnyRow, checks, frames
+from .results import ResultStatus
+from .tables import AnyRow, checks, frames, job_blobs, results
 
 PREVIEW, NEIGHBOURS, TWIN = "not as expected", "unlike its neighbours", "seen before"
 """What reasons begin with; by that it is known how often they came to nothing."""
@@ -63,8 +64,42 @@ def _grid(conn: Connection, job_id: str, frame: int) -> str | None:
     return None if text is None else Output.model_validate_json(text).grid
 
 
+def _twins() -> Prepared:
+    theirs, ours = job_blobs.alias(), job_blobs.alias()
+    submitted_again = and_(
+        results.c.frame == bindparam("frame"),
+        exists().where(
+            theirs.c.job_id == results.c.job_id, ours.c.job_id == bindparam("job"), theirs.c.sha256 == ours.c.sha256
+        ),
+    )
+    elsewhere = or_(
+        and_(results.c.job_id != bindparam("job"), not_(submitted_again)), results.c.frame != bindparam("frame")
+    )
+    return Prepared(
+        select(results.c.job_id, results.c.frame, results.c.worker_id)
+        .where(
+            results.c.pixel_digest == bindparam("digest"),
+            results.c.status == ResultStatus.ACCEPTED,
+            results.c.subject_id.is_(None),
+            elsewhere,
+        )
+        .limit(1)
+    )
+
+
+_TWINS = _twins()
+
+
+def _twin_of(conn: Connection, result: AnyRow, output: Output) -> AnyRow | None:
+    """An accepted result with the same pixels in another job or frame: a copy, or a static shot. Suspicion, not guilt.
+
+    The same frame of another job that brought the same files is a shot submitted again: it has to have these pixels.
+    """
+    return _TWINS.first(conn, digest=output.pixel_digest, job=result.job_id, frame=result.frame)
+
+
 def _seen_before(conn: Connection, result: AnyRow, output: Output) -> str | None:
-    twin = results.twin_of(conn, result, output)
+    twin = _twin_of(conn, result, output)
     return None if twin is None else f"frame {twin.frame} of job {twin.job_id} has the same pixels"
 
 

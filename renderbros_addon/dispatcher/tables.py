@@ -103,7 +103,7 @@ tasks = Table(
     Column("subject_id", BigInteger),  # of a check or a replica: the result that it is about
     Column("wanted_class", String(64)),  # the only class of workers that it is for
     Column("wanted_worker", _Id),  # the only worker that it is for: drawn, so that none can pick what to check
-    Index("tasks_in_order", "job_id", "status", "rank", "ordinal"),
+    Index("tasks_in_order", "job_id", "status", "rank", "ordinal", "subject_id"),
     Index("tasks_by_frame", "job_id", "frame"),
 )
 

@@ -263,25 +263,30 @@ def move_all(tx: Tx, job_id: str, olds: Sequence[TaskStatus], new: TaskStatus) -
     return done.rowcount
 
 
+_RECENT = (
+    select(results.c.seconds)
+    .where(results.c.job_id == bindparam("of"), results.c.status == "accepted", results.c.subject_id.is_(None))
+    .order_by(results.c.id.desc())
+    .limit(bindparam("latest", type_=tasks.c.ordinal.type))
+    .subquery()
+)
+_MEAN = Prepared(select(func.avg(_RECENT.c.seconds)))
+_COUNTS = Prepared(
+    select(tasks.c.status, func.count().label("number"))
+    .where(tasks.c.job_id == bindparam("of"), work_only)
+    .group_by(tasks.c.status)
+)
+
+
 def mean_seconds(conn: Connection, job_id: str, latest: int) -> float | None:
     """Seconds that the ``latest`` accepted results of a job took in the mean; None if there is none."""
-    recent = (
-        select(results.c.seconds)
-        .where(results.c.job_id == job_id, results.c.status == "accepted", results.c.subject_id.is_(None))
-        .order_by(results.c.id.desc())
-        .limit(latest)
-        .subquery()
-    )
-    mean = conn.execute(select(func.avg(recent.c.seconds))).scalar_one()
+    mean = _MEAN.scalar(conn, of=job_id, latest=latest)
     return None if mean is None else float(mean)
 
 
 def counts(conn: Connection, job_id: str) -> dict[TaskStatus, int]:
     """How many of a job's tasks are in which status, without checks; statuses without tasks are left out."""
-    rows = conn.execute(
-        select(tasks.c.status, func.count()).where(tasks.c.job_id == job_id, work_only).group_by(tasks.c.status)
-    )
-    return {TaskStatus(status): number for status, number in rows}
+    return {TaskStatus(status): number for status, number in _COUNTS.all(conn, of=job_id)}
 
 
 _OPEN_OF_JOB = select(tasks.c.id).where(tasks.c.job_id == bindparam("of"), tasks.c.status.in_(OPEN)).limit(1)

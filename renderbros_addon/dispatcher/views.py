@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from ..protocol.frames import frame_file_name
 from ..protocol.jobs import FrameFile, FrameView, JobLog, JobSpec, JobView, LogEntry, Reason, RunningTask
@@ -18,6 +18,7 @@ from ..protocol.workers import WorkerView
 from . import checks, jobs, standings, tasks, workers
 from . import results as results_room
 from .frames import FINISHED
+from .prepared import Prepared
 from .progress import ProgressBoard
 from .tables import AnyRow, events, frames, leases
 from .tables import jobs as jobs_table
@@ -88,9 +89,11 @@ def _planned(spec: JobSpec, tiles: int) -> int:
     return len(spec.frames) * (tiles + tasks.is_tiled(spec))
 
 
+_FRAMES_DONE = Prepared(select(func.count()).where(frames.c.job_id == bindparam("of"), frames.c.state.in_(FINISHED)))
+
+
 def _frames_done(conn: Connection, job_id: str) -> int:
-    query = select(func.count()).where(frames.c.job_id == job_id, frames.c.state.in_(FINISHED))
-    return conn.execute(query).scalar_one()
+    return int(_FRAMES_DONE.scalar(conn, of=job_id))
 
 
 def _running(conn: Connection, job_id: str, board: ProgressBoard) -> tuple[tuple[RunningTask, ...], float]:

@@ -36,7 +36,7 @@ class LeaseRequest(Wire):
     count: int = Field(default=1, ge=1, le=32)
     """At most so many tasks."""
     open_job: Identifier | None = None
-    """The job whose scene the worker has open: its tasks come first among jobs of equal priority."""
+    """The job whose scene the worker has open: preferred among jobs of equal priority, for a while."""
 
 
 class Lease(Wire):

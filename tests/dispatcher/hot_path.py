@@ -219,6 +219,12 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
 
     step("a job's page", page)
 
+    def listing() -> Any:
+        with store.read() as conn:
+            return views.job_views(conn, service.board, store.clock())
+
+    step("all jobs' page", listing)
+
     def log() -> Any:
         with store.read() as conn:
             return views.job_log(conn, job, 0)

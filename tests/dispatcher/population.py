@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from renderbros_addon.dispatcher import (
 )
 from renderbros_addon.dispatcher.assessor import Assessor
 from renderbros_addon.dispatcher.escrow import Escrow
+from renderbros_addon.dispatcher.scratch import Scratch
 from renderbros_addon.dispatcher.store import Store, Tx
 from renderbros_addon.dispatcher.sweeper import Sweeper
 from renderbros_addon.dispatcher.tables import jobs as jobs_table
@@ -359,7 +361,8 @@ class Farm:
             self.rates[result_id] = check_rate(standings.load(conn, result.worker_id))
         output = claimed(sha256=result.sha256, pixel_digest=result.pixel_digest).output
         self.clock.forward(0.0001)
-        self.assessor.take_in(self.eye.as_checker(), result, task, Path(result.sha256), output, {}, Path())
+        with Scratch(Path(tempfile.gettempdir())) as scratch:
+            self.assessor.take_in(self.eye.as_checker(), result, task, Path(result.sha256), output, {}, scratch)
 
     def _conclude(self, subject_id: int) -> None:
         self.clock.forward(0.0001)

@@ -18,6 +18,7 @@ MOST = {
     "look for work": 6,
     "anything queued": 1,
     "a job's page": 7,
+    "all jobs' page": 7 * 50,
     "a job's log": 2,
     "sweep": 1,
     "recover": 6,
@@ -27,15 +28,19 @@ MOST = {
 SMALL = {"trust", "workers", "stretches", "anon_1"}
 """One row a worker, or rows that were picked by an index before."""
 
-FEW_SORTED = ("FROM leases", "FROM checks", "FROM frames", "stretches")
-"""Sorted or grouped: leases that a job holds, checks of a job, frames that wait for a step, workers' stretches."""
+FEW_SORTED = ("FROM leases", "FROM checks", "FROM frames", "FROM workers", "FROM jobs ORDER", "stretches")
+"""Sorted or grouped: leases that a job holds, checks of a job, frames that wait for a step, workers and stretches,
+and jobs of one moment."""
 
 STEPS = 150
 """Most instructions of SQLite's machine for a statement, in hundreds: a look at each of 50 jobs or 100 workers takes
 some 20, a full page of the log 140, one at each of 4000 tasks 500."""
 
-BY_JOB = ("SELECT tasks.status, count(*)", "SELECT count(*) AS count_1 FROM frames")
-"""Counts of one job's tasks and frames on its page, which nobody needs for each task."""
+BY_JOB = ("SELECT tasks.status, count(*)", "SELECT count(*) AS count_1 FROM frames", "SELECT min(coalesce(")
+"""What is told of one job's tasks and frames on its page, which nobody needs for each task."""
+
+NEWEST = "SCAN jobs USING INDEX jobs_by_age"
+"""From its end, as far as the limit goes."""
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +51,19 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]
 def test_no_statement_reads_a_whole_table(steps: dict[str, list[Statement]]) -> None:
     for name, statements in steps.items():
         for statement in statements:
+            text = " ".join(statement.text.split())
             for line in statement.plan:
                 scanned = re.match(r"SCAN (\S+)", line)
-                assert not scanned or scanned[1] in SMALL, f"{name}: {line}: {statement.text}"
-                sorts = "TEMP B-TREE" in line and not any(words in statement.text for words in FEW_SORTED)
+                few = scanned and (scanned[1] in SMALL or (line == NEWEST and "LIMIT" in statement.text))
+                assert not scanned or few, f"{name}: {line}: {statement.text}"
+                sorts = "TEMP B-TREE" in line and not any(words in text for words in FEW_SORTED)
                 assert not sorts, f"{name}: {line}: {statement.text}"
 
 
 def test_no_statement_works_its_way_through_a_job(steps: dict[str, list[Statement]]) -> None:
     for name, statements in steps.items():
         for statement in statements:
-            if not statement.text.startswith(BY_JOB):
+            if not " ".join(statement.text.split()).startswith(BY_JOB):
                 assert statement.steps <= STEPS, f"{name}: {statement.steps}: {statement.text}"
 
 

@@ -160,8 +160,11 @@ def test_sqlite_writers_of_several_processes_wait_for_each_other(tmp_path: Path)
     second.close()
 
 
-def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(store: Store) -> None:
+def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One is under way while others queue up behind it; of those every third fails, and every fourth loses a race."""
+    monkeypatch.setattr("renderbros_addon.dispatcher.store.MOST_TOGETHER", 5)
     told: list[str] = []
     store.listen(lambda entries: told.extend(entry.event for entry in entries))
     began, go = threading.Event(), threading.Event()

@@ -30,10 +30,40 @@ _TRIES_AFTER_FAULTS = 5
 """A dispatcher that answers with a fault of its own is asked again so often."""
 
 
+class Turns:
+    """Lets several threads work side by side and pass one point in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = self._next = 0
+        self._over: set[int] = set()
+
+    def take(self) -> int:
+        """Come in; a number for the other calls."""
+        with self._changed:
+            self._taken += 1
+            return self._taken - 1
+
+    def wait(self, turn: int, timeout: float) -> bool:
+        """Wait until all who came before are through; False if they are not after ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._next >= turn, timeout)
+
+    def over(self, turn: int) -> None:
+        """Be through, in whatever way."""
+        with self._changed:
+            self._over.add(turn)
+            while self._next in self._over:
+                self._over.remove(self._next)
+                self._next += 1
+            self._changed.notify_all()
+
+
 class Uploader:
     """Reports finished tasks, by a client that keeps trying until the dispatcher is back.
 
-    :meth:`run` is for several threads: tasks are begun in their order, and may be through in another.
+    :meth:`run` is for several threads: files go side by side, results in the order in which they were rendered: by that
+    the dispatcher knows what a renderer had rendered before.
     """
 
     def __init__(
@@ -51,30 +81,36 @@ class Uploader:
         self._results = results
         self._blender = f"{capabilities.blender} ({capabilities.build})"
         self._ended = ended
+        self._taking = threading.Lock()
+        self._turns = Turns()
 
     def run(self) -> None:
         """Until the agent ends."""
         while not self._ended.is_set():
-            task = self._board.next_finished(timeout=0.5)
-            if task is None:
-                continue
+            with self._taking:
+                task = self._board.next_finished(timeout=0.5)
+                if task is None:
+                    continue
+                turn = self._turns.take()
             try:
-                self._report(task)
+                self._report(task, turn)
             except Stopped:
                 return
             except Exception:
                 log.exception("reporting failed; the task's lease will run out", extra=task.extra)
+            finally:
+                self._turns.over(turn)
             self._board.drop(task)
             remove_tree(self._results / task.lease.id)
 
-    def _report(self, task: HeldTask) -> None:
+    def _report(self, task: HeldTask, turn: int) -> None:
         report: TaskResult | Failure | HandBack | None
         report = self._checked(task, task.outcome) if isinstance(task.outcome, Image) else task.outcome
         key = new_key()
         tries_left = _TRIES_AFTER_FAULTS
         while report is not None:
             try:
-                self._send(task, report, key)
+                self._send(task, report, key, turn)
                 return
             except DispatcherUnreachable:
                 raise
@@ -136,7 +172,7 @@ class Uploader:
         log.warning("the image does not pass: %s", why, extra=task.extra)
         return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the rendered image does not pass: {why}")
 
-    def _send(self, task: HeldTask, report: TaskResult | Failure | HandBack, key: str) -> None:
+    def _send(self, task: HeldTask, report: TaskResult | Failure | HandBack, key: str, turn: int) -> None:
         lease_id = task.lease.id
         if isinstance(report, HandBack):
             self._client.release(lease_id)
@@ -147,6 +183,9 @@ class Uploader:
             places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
             for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):
                 self._client.upload(path, output.sha256, output.size)
+            while not self._turns.wait(turn, 0.5):
+                if self._ended.is_set():
+                    raise Stopped("stopped while reporting")
             began = time.monotonic()
             answer = self._client.result(lease_id, report, key=key)
             self._board.travelled(time.monotonic() - began)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .errors import BAD_INPUT, INTERRUPTED, USAGE
+
+if TYPE_CHECKING:
+    import typer
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -24,17 +27,6 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
 
-
-_COMMANDS = {
-    "render_commands": ("render", "demo"),
-    "serve_commands": ("farm", "dispatcher", "worker"),
-    "submit_command": ("submit",),
-    "job_commands": ("jobs", "job", "cancel", "fetch"),
-    "worker_commands": ("workers", "ban", "pardon"),
-    "verify_command": ("verify",),
-    "health": ("health",),
-}
-"""Where each command is: the others are not loaded for it. In the order of the help."""
 
 _HIDDEN = ("janitor", "check-images", "renderer")
 
@@ -74,10 +66,7 @@ def _typed(words: list[str]) -> int:
     def _() -> None:
         """A render farm whose worker is Blender itself."""  # has typer take even a single command by its name
 
-    word = words[0] if words else ""
-    known = [module for module, commands in _COMMANDS.items() if word in commands]
-    for module in known or _COMMANDS:
-        import_module(f".{module}", __package__).register(app)
+    _register(app, words[0] if words else "")
     try:
         app(args=words, prog_name="renderbros")
     except SystemExit as leaving:
@@ -90,3 +79,58 @@ def _typed(words: list[str]) -> int:
         # Of verify, 2 is a verdict.
         raise SystemExit(BAD_INPUT if words[0] == "verify" else USAGE) from None
     return 0
+
+
+def _register(app: typer.Typer, word: str) -> None:
+    """Add the command called ``word``, and what is loaded with it; all commands, in the order of the help, if there is
+    none of that name."""
+    known = word in _NAMES
+    if not known or word in ("render", "demo"):
+        from . import render_commands
+
+        render_commands.register(app)
+    if not known or word in ("farm", "dispatcher", "worker"):
+        from . import serve_commands
+
+        serve_commands.register(app)
+    if not known or word == "submit":
+        from . import submit_command
+
+        submit_command.register(app)
+    if not known or word in ("jobs", "job", "cancel", "fetch"):
+        from . import job_commands
+
+        job_commands.register(app)
+    if not known or word in ("workers", "ban", "pardon"):
+        from . import worker_commands
+
+        worker_commands.register(app)
+    if not known or word == "verify":
+        from . import verify_command
+
+        verify_command.register(app)
+    if not known or word == "health":
+        from . import health
+
+        health.register(app)
+
+
+_NAMES = frozenset(
+    [
+        "render",
+        "demo",
+        "farm",
+        "dispatcher",
+        "worker",
+        "submit",
+        "jobs",
+        "job",
+        "cancel",
+        "fetch",
+        "workers",
+        "ban",
+        "pardon",
+        "verify",
+        "health",
+    ]
+)

@@ -27,19 +27,21 @@ def follow(
     CommandError if it failed or was cancelled, after its finished frames were brought.
     """
     with JobNews(client, job_id) as news:
+        at_job = True
         while True:
             done = news.frames()
-            job = client.job(job_id)
-            display.show(job)
+            if at_job:
+                job = client.job(job_id)
+                display.show(job)
             # At the end all of them once more: a frame may have been replaced by one that somebody else rendered.
             if fetcher:
                 for file in fetcher.fetch(None if job.status.ended else done):
                     display.finished(file, job)
             if job.status.ended:
                 break
-            if check:
+            if at_job and check:
                 check(job)
-            news.wait()
+            at_job = news.wait()
     if job.status is not JobStatus.COMPLETED:
         why = f": {job.reason.message}" if job.reason else ""
         code = job.reason.code.value if job.reason else None

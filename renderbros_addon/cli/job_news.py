@@ -25,7 +25,8 @@ class JobNews:
     def __init__(self, client: DispatcherClient, job_id: str) -> None:
         self._heard = threading.Condition()
         self._frames: set[int] | None = None
-        self._ended = self._changed = False
+        self._turned = self._changed = False
+        self._looked = time.monotonic()
         self._stop = threading.Event()
         self._stream = EventStream(
             client.url, None, self._hear, self._stop, ca=client.ca, job=job_id, on_connect=self._connected
@@ -40,13 +41,19 @@ class JobNews:
     ) -> None:
         self._stop.set()
 
-    def wait(self) -> None:
-        """Until it is worth to look again."""
+    def wait(self) -> bool:
+        """Until it is worth to look again; True if at the job, and not only for frames that are done."""
         began = time.monotonic()
+        patience = QUIET_SECONDS if self._stream.connected else DEAF_SECONDS
         with self._heard:
-            self._heard.wait_for(lambda: self._changed, QUIET_SECONDS if self._stream.connected else DEAF_SECONDS)
-            self._heard.wait_for(lambda: self._ended, began + _GAP_SECONDS - time.monotonic())
-            self._changed = self._ended = False
+            self._heard.wait_for(lambda: self._changed, self._looked + patience - began)
+            self._heard.wait_for(lambda: self._turned, began + _GAP_SECONDS - time.monotonic())
+            now = time.monotonic()
+            at_job = self._turned or now - self._looked >= patience
+            self._changed = self._turned = False
+        if at_job:
+            self._looked = now
+        return at_job
 
     def frames(self) -> set[int] | None:
         """The frames that were done or replaced since the last call; None if some may have gone unheard."""
@@ -57,7 +64,7 @@ class JobNews:
     def _connected(self) -> None:
         with self._heard:
             self._frames = None
-            self._changed = True
+            self._changed = self._turned = True
             self._heard.notify_all()
 
     def _hear(self, event: AnyEvent) -> None:
@@ -71,5 +78,5 @@ class JobNews:
                     self._frames.add(frame)
                 self._changed |= entry.event == "frame.done"
             elif entry.event.startswith("job."):
-                self._changed = self._ended = True
+                self._changed = self._turned = True
             self._heard.notify_all()

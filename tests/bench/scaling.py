@@ -35,9 +35,9 @@ import os
 os._exit(0)
 """
 
-FRAMES = 40
-SIZE = ("--width", "320", "--height", "180", "--samples", "48")
-STILL_SIZE = ("--width", "1280", "--height", "720", "--samples", "96")
+FRAMES = 24
+SIZE = ("--width", "320", "--height", "180", "--samples", "12")
+STILL_SIZE = ("--width", "1280", "--height", "720", "--samples", "24")
 GOAL = 1.9
 ANIMATION, TILES, POSSIBLE = "animation", "tiled still", "plain Blender"
 

@@ -38,6 +38,9 @@ _built_with: tuple[Any, ...] = ()
 _found: dict[int, tuple[str, ...]] = {}
 """By a scene's number, which no other scene has in this process, why nothing is kept of it."""
 
+_diced: dict[int, bool] = {}
+"""In the same way, whether anything in it has adaptive subdivision."""
+
 
 def keep_what_stays_fresh(scene: Any) -> None:
     """Have Blender render ``scene``, which is at its frame and has all settings, from what is kept of it, or anew."""
@@ -61,6 +64,13 @@ def stale_because(scene: Any) -> Iterator[str]:
         if any(system.settings.type == "HAIR" for system in thing.particle_systems) and _may_move(thing):
             yield f"The hair of {described(thing)} may move, and comes out a bit otherwise."
             break
+    bound = any(marker.camera for one in bpy.data.scenes for marker in one.timeline_markers)
+    for thing in bpy.data.objects:
+        if _dicing_moves(thing) or (bound and _is_diced(thing)):
+            yield f"The adaptive subdivision of {described(thing)} changes, or the camera that it is made for."
+            break
+    if any(_scatters(material) for material in bpy.data.materials) and any(map(_sets_materials, bpy.data.node_groups)):
+        yield "Geometry nodes set materials, and there is subsurface scattering, which may come and go with them."
     for material in bpy.data.materials:
         if material.users and material.node_tree is not None and _changes_scattering(material.node_tree):
             yield f"{described(material)} has subsurface scattering that may come and go."
@@ -119,8 +129,48 @@ def _may_move(thing: Any) -> bool:
     )
 
 
+def has_diced(scene: Any) -> bool:
+    """Whether anything in ``scene`` has adaptive subdivision, which Cycles makes for the camera."""
+    # Asked once for each file: it may hold a hundred thousand objects.
+    number = scene.session_uid
+    if number not in _diced:
+        if len(_diced) > 100:
+            _diced.clear()
+        _diced[number] = any(_is_diced(thing) or _dicing_moves(thing) for thing in scene.objects)
+    return _diced[number]
+
+
+def _is_diced(thing: Any) -> bool:
+    # Since 5.0 the modifier has it, before that the object.
+    owners = [getattr(thing, "cycles", None), *(one for one in thing.modifiers if one.type == "SUBSURF")]
+    return any(getattr(owner, "use_adaptive_subdivision", False) for owner in owners)
+
+
+def _dicing_moves(thing: Any) -> bool:
+    paths = animated_paths(thing)
+    if paths is None:
+        return _is_diced(thing)
+    return any("adaptive" in path or "dicing" in path for path in paths)
+
+
+def _sets_materials(tree: Any) -> bool:
+    return tree.users > 0 and any(node.bl_idname.startswith("GeometryNodeSetMaterial") for node in tree.nodes)
+
+
+def _scatters(material: Any) -> bool:
+    if not material.users or material.node_tree is None:
+        return False
+    return _scattering(material.node_tree)[0]
+
+
 def _changes_scattering(tree: Any) -> bool:
     """Whether a node tree, or one of a group in it, has subsurface scattering that changes with the frame."""
+    scatters, moves = _scattering(tree)
+    return scatters and moves
+
+
+def _scattering(tree: Any) -> tuple[bool, bool]:
+    """Whether a node tree, or one of a group in it, has subsurface scattering, and whether anything in it moves."""
     waiting, seen = [tree], set()
     scatters = moves = False
     while waiting:
@@ -142,4 +192,4 @@ def _changes_scattering(tree: Any) -> bool:
                     weight.is_linked or weight.default_value > 0 or moving is None or path in moving
                 ):
                     scatters = True
-    return scatters and moves
+    return scatters, moves

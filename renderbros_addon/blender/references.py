@@ -127,7 +127,7 @@ def block_references() -> Iterator[Reference]:
             Sequence() if still else OneFile(), used(clip),
         )  # fmt: skip
     for volume in bpy.data.volumes:
-        if not volume.packed_file:
+        if volume.filepath and not volume.packed_file:  # without a path its grids come from modifiers
             frames = (range(volume.frame_offset + 1, volume.frame_offset + volume.frame_duration + 1),)
             yield Reference(
                 described(volume), absolute(volume.filepath, volume), "volume", at(volume),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .freshness import has_diced
 from .versions import cycles_engine
 
 _held: object = None
@@ -55,8 +56,8 @@ def frame_held(scene: Any, what: object) -> Iterator[bool]:
 def _may_hold(scene: Any) -> bool:
     """Whether Cycles keeps all it needs for the next part.
 
-    Of several view layers each changes the scene. The camera's motion is lost with every render, and comes back only
-    with the objects'.
+    Of several view layers each changes the scene. What is diced for the camera is not known to stay. The camera's
+    motion is lost with every render, and comes back only with the objects'.
     """
     layers = [layer for layer in scene.view_layers if layer.use]
     return (
@@ -65,6 +66,7 @@ def _may_hold(scene: Any) -> bool:
         and not scene.render.use_multiview
         and not scene.render.use_motion_blur
         and not layers[0].use_pass_vector
+        and not has_diced(scene)
     )
 
 

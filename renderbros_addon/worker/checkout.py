@@ -67,7 +67,9 @@ class Checkouts:
 
     def _place(self, job_id: str) -> Path:
         if job_id not in self._places:
-            self._places[job_id] = self._reserved.pop(0) if self._reserved else self._folder / job_id
+            # Never a name that there was before: a renderer may still see the folder that was removed, under that name.
+            new = self._folder / f"{job_id}-{secrets.token_hex(4)}"
+            self._places[job_id] = self._reserved.pop(0) if self._reserved else new
         return self._places[job_id]
 
     def root(self, job_id: str) -> Path:

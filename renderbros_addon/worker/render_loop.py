@@ -86,7 +86,7 @@ class RenderLoop:
         self._supervisor.prepare(coming)
         if coming is None and seconds > _REST_SECONDS:
             self._supervisor.rest()
-            self._checkouts.retire(keep=None)
+            self._checkouts.retire(keep=self._supervisor.job)
 
     def _serve(self, task: HeldTask, sent: _Sent | None) -> None:
         """``sent`` if a renderer has it already."""
@@ -119,7 +119,7 @@ class RenderLoop:
             self._board.finish(task, outcome)
         if not starts:
             self._wait_for_renderer()
-        self._checkouts.retire(keep=job_id)
+        self._checkouts.retire(keep=self._supervisor.job)
 
     def _renderer_for(self, job_id: str) -> RendererProcess:
         renderer = self._supervisor.ready_for(job_id)

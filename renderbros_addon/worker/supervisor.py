@@ -62,13 +62,17 @@ class Supervisor:
         self._no_spare_before = 0.0
         self._lock = threading.Lock()
         self.max_memory = config.max_memory or default_max_memory()
+        self.job: str | None = None
+        """The job whose files the renderer sees and may have open."""
 
     def ready_for(self, job_id: str | None) -> RendererProcess:
         """A running renderer that can see the files of ``job_id``; RendererLost if it won't start, twice."""
         place = self._checkouts.job_folder(job_id) if job_id else None
         unit = self._unit
         if unit and unit.renderer.alive and place in (None, unit.place):
+            self.job = job_id or self.job
             return unit.renderer
+        self.job = job_id
         for i in range(_TRIES):
             try:
                 return self._start(place)
@@ -114,6 +118,7 @@ class Supervisor:
             self._remove(self._unit)
             with self._lock:
                 self._unit = None
+            self.job = None
 
     def hello(self) -> Hello:
         """What the renderer said of itself; starts one if none runs."""

@@ -199,6 +199,26 @@ def adaptive_subdivision(scene: Any, folder: Path) -> None:
     animate(scene.camera, "location", -9.0, -4.0, 1)
 
 
+def dicing(scene: Any, folder: Path) -> None:
+    """The rate of an object's adaptive subdivision, and whether there is one."""
+    adaptive_subdivision(scene, folder)
+    ball = scene.objects["Ball"]
+    modifier = ball.modifiers["Subdivision"]
+    owner = modifier if hasattr(modifier, "use_adaptive_subdivision") else ball.cycles
+    animate(owner, "use_adaptive_subdivision", False, True)
+
+
+def diced_for_markers(scene: Any, folder: Path) -> None:
+    """Adaptive subdivision, and a camera that is another one from some frame on."""
+    adaptive_subdivision(scene, folder)
+    second = scene.camera.copy()
+    second.data = scene.camera.data.copy()
+    second.location *= 0.7
+    scene.collection.objects.link(second)
+    scene.timeline_markers.new("a", frame=1).camera = scene.camera
+    scene.timeline_markers.new("b", frame=3).camera = second
+
+
 def fog(scene: Any, folder: Path) -> None:
     """The density of a volume in the cube."""
     tree, output, _ = material_tree("Blue")
@@ -520,7 +540,8 @@ def _volume_material() -> Any:
 LOOKS: tuple[Change, ...] = (
     colour, roughness, emission, alpha, glass, skin, node_group, colour_ramp, mapping, noise_in_time,
     texture_of_object, image_sequence, image_offset, film_texture, displacement_scale, displacement_by_object,
-    displacement_method, adaptive_subdivision, fog, fog_appears, volume_in_other_material, object_colour, object_index,
+    displacement_method, adaptive_subdivision, dicing, diced_for_markers,
+    fog, fog_appears, volume_in_other_material, object_colour, object_index,
     material_index, object_property, mesh_property, scene_property, world_property, camera_property, frame_property,
     instancer_property, light_strength, light_off_at_first, light_colour, light_size, light_shape, light_moves,
     light_hidden, light_nodes, light_shadow, spot_cone, sun_angle, light_visibility, light_linking, lamps_come_and_go,

@@ -20,6 +20,7 @@ from renderbros_addon.protocol.renderer import InspectRequest
 CHANGES = (
     # What Cycles gets wrong by itself, in one Blender or another.
     "hair", "hair_on_deforming", "skin", "samples", "simplify", "layer_samples", "layer_surfaces", "layer_passes",
+    "dicing",
     # What it gets right, by kind.
     "object_moves", "shape_keys", "nodes_instances", "displacement_scale", "emission", "image_sequence", "fog_appears",
     "light_off_at_first", "shown_later", "camera_markers", "stops_deforming", "shadow_catcher", "workbench",
@@ -74,6 +75,19 @@ def test_changes_are_seen(name: str, studio: Any, make_spec: Any, monkeypatch: p
         fresh[frame] = channels_of(studio.render(frame=frame, linear=False))
     assert not alike(fresh[1], fresh[5]), "nothing changes"
     assert [alike(fresh[frame], found) for frame, found in zip(order, kept, strict=True)] == [True] * 4
+
+
+def test_tiles_of_one_frame_after_the_other_are_each_of_their_own(
+    studio: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(studio, every_change()["diced_for_markers"], make_spec)
+    tiles = (Region(x0=0, y0=0, x1=20, y1=20), Region(x0=20, y0=10, x1=44, y1=30))
+    asked = [(frame, tile) for frame in (1, 3, 1) for tile in tiles]
+    kept = [channels_of(studio.render(frame=frame, region=tile)) for frame, tile in asked]
+    monkeypatch.setattr("renderbros_addon.blender.render.keep_what_stays_fresh", from_scratch)
+    for (frame, tile), found in zip(asked, kept, strict=True):
+        open_blend(studio.blend)
+        assert alike(channels_of(studio.render(frame=frame, region=tile)), found), (frame, tile)
 
 
 def from_scratch(scene: Any) -> None:

@@ -135,3 +135,25 @@ def test_remove_tree_copes_with_locked_folders_and_links(tmp_path: Path) -> None
     assert not tree.exists()
     assert (outside / "kept").exists()
     remove_tree(tree)
+
+
+def test_a_job_that_comes_back_gets_another_folder(checkouts: Checkouts, download: Downloads) -> None:
+    # A renderer in a sandbox would go on seeing the one that was removed, which is empty, under the same name.
+    checkouts.take(task_of("j"), spec_of(FILES), download, nothing)
+    before = checkouts.job_folder("j")
+    checkouts.give_back(task_of("j"))
+    checkouts.retire(keep=None)
+    checkouts.take(task_of("j"), spec_of(FILES), download, nothing)
+    assert checkouts.job_folder("j") != before
+
+
+def test_a_folder_that_waits_is_that_of_the_next_job(checkouts: Checkouts, download: Downloads) -> None:
+    waiting, spare = checkouts.reserve(), checkouts.reserve()
+    checkouts.take(task_of("j"), spec_of(FILES), download, nothing)
+    assert checkouts.job_folder("j") == waiting
+    assert not checkouts.is_reserved(waiting)
+    checkouts.give_up(waiting)
+    assert checkouts.root("j").exists(), "it is the job's now"
+    checkouts.give_up(spare)
+    assert not spare.exists()
+    assert checkouts.job_folder("another") != spare

@@ -13,6 +13,7 @@ from scenes import fresh_scene
 from renderbros_addon.blender import freshness
 from renderbros_addon.blender.inspect import inspect
 from renderbros_addon.blender.open import open_blend
+from renderbros_addon.blender.versions import cycles_engine
 from renderbros_addon.protocol.jobs import RenderSettings
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.renderer import InspectRequest
@@ -115,24 +116,21 @@ def test_tasks_of_other_settings_show_what_a_fresh_file_does(studio: Any, monkey
 
 
 @pytest.mark.parametrize("region", [None, CROP], ids=["whole", "linear tile"])
-def test_what_stands_still_is_kept(studio: Any, region: Region | None) -> None:
+def test_a_frame_after_another_finds_what_cycles_kept(
+    studio: Any, region: Region | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     studio.take()
-    told: list[str] = []
+    engine, found = cycles_engine(), []
+    own = engine.update
 
-    def note(text: object, *_: object) -> None:
-        told.append(str(text))
+    def update(self: Any, data: Any, depsgraph: Any) -> None:
+        found.append(bool(self.session))
+        own(self, data, depsgraph)
 
-    bpy.app.handlers.render_stats.append(note)
-    try:
-        synced = []
-        for frame in (1, 2, 3):
-            told.clear()
-            studio.render(region, linear=region is not None, frame=frame)
-            synced.append({name for name in ("Floor", "Ball", "Cube") if any(f"| {name}" in text for text in told)})
-    finally:
-        bpy.app.handlers.render_stats.remove(note)
-    assert synced[0] == {"Floor", "Ball", "Cube"}
-    assert "Floor" not in synced[1] | synced[2]
+    monkeypatch.setattr(engine, "update", update)
+    for frame in (1, 2, 3):
+        studio.render(region, linear=region is not None, frame=frame)
+    assert found == [False, True, True]
 
 
 def test_what_is_not_known_to_be_followed_is_not_trusted() -> None:

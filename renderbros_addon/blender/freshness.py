@@ -69,12 +69,12 @@ def stale_because(scene: Any) -> Iterator[str]:
         if _dicing_moves(thing) or (bound and _is_diced(thing)):
             yield f"The adaptive subdivision of {described(thing)} changes, or the camera that it is made for."
             break
-    if any(_scatters(material) for material in bpy.data.materials) and any(map(_sets_materials, bpy.data.node_groups)):
+    used = [material for material in bpy.data.materials if material.users and material.node_tree is not None]
+    moving = {material: moves for material in used for scatters, moves in [_scattering(material.node_tree)] if scatters}
+    if moving and any(map(_sets_materials, bpy.data.node_groups)):
         yield "Geometry nodes set materials, and there is subsurface scattering, which may come and go with them."
-    for material in bpy.data.materials:
-        if material.users and material.node_tree is not None and _changes_scattering(material.node_tree):
-            yield f"{described(material)} has subsurface scattering that may come and go."
-            break
+    if changing := next((material for material, moves in moving.items() if moves), None):
+        yield f"{described(changing)} has subsurface scattering that may come and go."
 
 
 def _reasons_once(scene: Any) -> tuple[str, ...]:
@@ -155,18 +155,6 @@ def _dicing_moves(thing: Any) -> bool:
 
 def _sets_materials(tree: Any) -> bool:
     return tree.users > 0 and any(node.bl_idname.startswith("GeometryNodeSetMaterial") for node in tree.nodes)
-
-
-def _scatters(material: Any) -> bool:
-    if not material.users or material.node_tree is None:
-        return False
-    return _scattering(material.node_tree)[0]
-
-
-def _changes_scattering(tree: Any) -> bool:
-    """Whether a node tree, or one of a group in it, has subsurface scattering that changes with the frame."""
-    scatters, moves = _scattering(tree)
-    return scatters and moves
 
 
 def _scattering(tree: Any) -> tuple[bool, bool]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .errors import BAD_INPUT, INTERRUPTED, USAGE
 
@@ -82,55 +82,61 @@ def _typed(words: list[str]) -> int:
 
 
 def _register(app: typer.Typer, word: str) -> None:
-    """Add the command called ``word``, and what is loaded with it; all commands, in the order of the help, if there is
-    none of that name."""
-    known = word in _NAMES
-    if not known or word in ("render", "demo"):
-        from . import render_commands
-
-        render_commands.register(app)
-    if not known or word in ("farm", "dispatcher", "worker"):
-        from . import serve_commands
-
-        serve_commands.register(app)
-    if not known or word == "submit":
-        from . import submit_command
-
-        submit_command.register(app)
-    if not known or word in ("jobs", "job", "cancel", "fetch"):
-        from . import job_commands
-
-        job_commands.register(app)
-    if not known or word in ("workers", "ban", "pardon"):
-        from . import worker_commands
-
-        worker_commands.register(app)
-    if not known or word == "verify":
-        from . import verify_command
-
-        verify_command.register(app)
-    if not known or word == "health":
-        from . import health
-
-        health.register(app)
+    """Add the command called ``word``, and what is loaded with it; all commands, if there is none of that name."""
+    chosen = [load for names, load in _ROOMS if word in names] or [load for _, load in _ROOMS]
+    for load in chosen:
+        load().register(app)
 
 
-_NAMES = frozenset(
-    [
-        "render",
-        "demo",
-        "farm",
-        "dispatcher",
-        "worker",
-        "submit",
-        "jobs",
-        "job",
-        "cancel",
-        "fetch",
-        "workers",
-        "ban",
-        "pardon",
-        "verify",
-        "health",
-    ]
+def _rendering() -> Any:
+    from . import render_commands
+
+    return render_commands
+
+
+def _serving() -> Any:
+    from . import serve_commands
+
+    return serve_commands
+
+
+def _submitting() -> Any:
+    from . import submit_command
+
+    return submit_command
+
+
+def _jobs() -> Any:
+    from . import job_commands
+
+    return job_commands
+
+
+def _workers() -> Any:
+    from . import worker_commands
+
+    return worker_commands
+
+
+def _verifying() -> Any:
+    from . import verify_command
+
+    return verify_command
+
+
+def _health() -> Any:
+    from . import health
+
+    return health
+
+
+_ROOMS: tuple[tuple[tuple[str, ...], Callable[[], Any]], ...] = (
+    (("render", "demo"), _rendering),
+    (("farm", "dispatcher", "worker"), _serving),
+    (("submit",), _submitting),
+    (("jobs", "job", "cancel", "fetch"), _jobs),
+    (("workers", "ban", "pardon"), _workers),
+    (("verify",), _verifying),
+    (("health",), _health),
 )
+"""Where each command is, in the order of the help. Written as imports, which the import rule can see."""

@@ -7,7 +7,6 @@ then, and whoever is connected again has everybody look.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from sqlalchemy import bindparam, select
 
 from ..protocol.jobs import LogEntry
 from .prepared import Prepared
-from .store import CHANNEL, Store
+from .store import CHANNEL, Store, entry_of
 from .tables import events
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -52,7 +51,6 @@ class Neighbours:
             self._thread.join(5)
 
     def _work(self) -> None:
-
         import psycopg  # a dispatcher on SQLite does without
 
         url = self._store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -75,17 +73,4 @@ class Neighbours:
             return
         with self._store.read() as conn:
             rows = _BETWEEN.all(conn, first=int(first), last=int(last))
-        self._tell(
-            [
-                LogEntry(
-                    id=row.id,
-                    at=row.at,
-                    event=row.event,
-                    job_id=row.job_id,
-                    task_id=row.task_id,
-                    worker_id=row.worker_id,
-                    detail=json.loads(row.detail),
-                )
-                for row in rows
-            ]
-        )
+        self._tell([entry_of(row) for row in rows])

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from ..protocol.jobs import LogEntry
 from .errors import ConfigurationError, Conflict, LostRace
 from .prepared import Prepared, param
-from .tables import events
+from .tables import AnyRow, events
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -108,6 +108,19 @@ class Tx:
             payload = f"{self._origin} {entries[0].id} {entries[-1].id}"
             self.conn.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
         return entries
+
+
+def entry_of(row: AnyRow) -> LogEntry:
+    """An event row as those who listen get it."""
+    return LogEntry(
+        id=row.id,
+        at=row.at,
+        event=row.event,
+        job_id=row.job_id,
+        task_id=row.task_id,
+        worker_id=row.worker_id,
+        detail=json.loads(row.detail),
+    )
 
 
 @dataclass(eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from ..protocol.frames import frame_file_name
-from ..protocol.jobs import FrameFile, FrameView, JobLog, JobSpec, JobView, LogEntry, Reason, RunningTask
+from ..protocol.jobs import FrameFile, FrameView, JobLog, JobSpec, JobView, Reason, RunningTask
 from ..protocol.leases import Progress
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, FrameStatus, JobStatus, LeaseStatus, TaskKind, TaskStatus, WorkerStatus
@@ -20,6 +19,7 @@ from . import results as results_room
 from .frames import FINISHED
 from .prepared import Prepared
 from .progress import ProgressBoard
+from .store import entry_of
 from .tables import AnyRow, events, frames, leases
 from .tables import jobs as jobs_table
 from .tables import tasks as tasks_table
@@ -182,20 +182,7 @@ def job_log(conn: Connection, job_id: str, after: int) -> JobLog:
     rows = conn.execute(
         select(events).where(events.c.job_id == job_id, events.c.id > after).order_by(events.c.id).limit(MAX_ENTRIES)
     )
-    return JobLog(
-        entries=tuple(
-            LogEntry(
-                id=row.id,
-                at=row.at,
-                event=row.event,
-                job_id=row.job_id,
-                task_id=row.task_id,
-                worker_id=row.worker_id,
-                detail=json.loads(row.detail),
-            )
-            for row in rows
-        )
-    )
+    return JobLog(entries=tuple(map(entry_of, rows)))
 
 
 def worker_views(conn: Connection, worker_id: str | None = None) -> tuple[WorkerView, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, exists, select
 
 from ..protocol.checks import CheckStatus
 from ..protocol.states import TaskKind
 from . import checks, jobs, scheduler, standings, workers
-from .rulings import Differs
+from .rulings import Between, Differs
 from .store import Tx
 from .tables import AnyRow
 from .tables import checks as checks_table
@@ -54,18 +54,25 @@ def may_block(tx: Tx, job_id: str) -> bool:
     return blocked < SUSPECT_SHARE * len(owners_checked(tx.conn, job_id))
 
 
-def is_by_order(conn: Connection, subject: AnyRow, theirs: Iterable[AnyRow]) -> bool:
-    """May a result differ from those of others because they had rendered other frames before?"""
-    ours = came_after_its_like(conn, subject)
-    return any(came_after_its_like(conn, one) != ours for one in theirs)
+def is_repeatable(conn: Connection, subject: AnyRow, theirs: Mapping[int, AnyRow], between: Between) -> bool:
+    """Have two owners made equal pixels in the job of ``subject``, so that who differs from them may be held wrong?
 
-
-def has_matched(conn: Connection, job_id: str, *, in_other_order: bool) -> bool:
-    """Have two owners made equal pixels in this job?
-
-    ``in_other_order`` asks for those of a frame that one of them rendered right after the frame before it and the other
-    did not: what depends on the frames before, such as a simulation, never comes out alike there.
+    Where the subject, or one of ``theirs`` (their results by check), was rendered right after the frame before it and
+    another was not, only equal pixels of two of which one was and the other was not count: what depends on the frames
+    before, such as a simulation, never comes out alike there. ``between`` says which of ``theirs`` are alike: what they
+    show is as good as what other frames of the job have shown.
     """
+    orders = {check: came_after_its_like(conn, one) for check, one in theirs.items()}
+    ours = came_after_its_like(conn, subject)
+    by_order = any(order != ours for order in orders.values())
+    for (one, other), verdict in between.items():
+        same = verdict == "match" and theirs[one].render_class == theirs[other].render_class
+        if same and (not by_order or orders[one] != orders[other]):
+            return True
+    return _has_matched(conn, subject.job_id, in_other_order=by_order)
+
+
+def _has_matched(conn: Connection, job_id: str, *, in_other_order: bool) -> bool:
     query = select(checks_table.c.subject_id, checks_table.c.result_id).where(
         checks_table.c.job_id == job_id, checks.EQUAL
     )

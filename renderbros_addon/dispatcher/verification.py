@@ -21,7 +21,7 @@ from ..protocol.states import JobStatus, LeaseStatus, TaskKind, TaskStatus
 from ..protocol.verdicts import Comparison
 from . import calibrating, checks, failures, jobs, leases, results, scheduler, standings, tasks, workers
 from .asking import whom
-from .blame import doubted_parts, has_matched, is_by_order, is_job_to_blame, may_block
+from .blame import doubted_parts, is_job_to_blame, is_repeatable, may_block
 from .escrow import Escrow, Unpaid
 from .results import NO_FILES, ResultStatus
 from .rulings import Differs, Finding, Ruling, Voice, settle
@@ -266,7 +266,7 @@ class Desk:
         return settle(
             voices,
             between,
-            repeated=has_matched(conn, job_id, in_other_order=is_by_order(conn, subject, theirs.values())),
+            repeated=is_repeatable(conn, subject, theirs, between),
             parts_doubted=any(doubted_parts(conn, job_id, check.checker_id) for check in heard),
             parts_differ=jobs.load(conn, job_id).differs == Differs.PARTS,
             gross=any(_is_gross(check) for check in heard if check.dispute),

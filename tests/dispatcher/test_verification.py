@@ -102,6 +102,19 @@ def test_a_cheat_among_three_owners_is_caught_and_every_delivered_frame_is_right
     check_database(data)
 
 
+def test_two_who_agree_are_proof_enough_by_what_they_made_of_the_frame_itself(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+        workers = [stranger(url, tmp_path, name) for name in ("cheat", "good", "better")]
+        workers[0].wrong = 0.02
+        job_id = submit(client, spec(1, local=True), tmp_path)
+        for lease in workers[0].lease():  # nothing of this job has been rendered alike yet
+            workers[0].deliver(lease)
+        work(workers[1:], job_id)
+        check_delivered(client, job_id, tmp_path, 1)
+        standing = {view.name: view.standing for view in client.workers()}
+        assert {name: one.faults for name, one in standing.items() if one} == {"cheat": 1, "good": 0, "better": 0}
+
+
 def test_tiles_and_finished_frames_are_checked_too(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as url, DispatcherClient(url) as client:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..client.http import DispatcherClient
 from ..protocol.frames import format_frames
 from ..protocol.jobs import JobView
+from ..protocol.renderer import Inspection
 from ..worker.renderer_process import RendererProcess
 from . import costing, expecting, inspection, preview, submission
 from .errors import DONE, FAILED
@@ -60,23 +61,13 @@ def run(
                 found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
                 sent = submission.prepare(wish, found)
                 sent = costing.measured(process, wish, found, sent, shown.step)
-                sent = expecting.expected(process, wish, found, sent, shown.step)
-            _announce(out, shown, sent, farm.workers, out_dir)
-            farm.ready()
-            with DispatcherClient(farm.url, retry_for=5.0) as client:
-                job = submission.submit(client, sent).job
-                fetcher = Fetcher(client, job.id, folder)
-                patience = Patience(client, farm.workers)
-
-                def check(job: JobView) -> None:
-                    farm.check()
-                    patience.check(job)
-
-                job = follow(client, job.id, shown, fetcher=fetcher, check=check)
-                made = None
-                if film:
-                    shown.step("making the film")
-                    made = preview.of_job(out, job, fetcher, chosen.blender, farm.path("film"))
+                _announce(out, shown, sent, farm.workers, out_dir)
+                farm.ready()
+                job, fetcher = _rendered(out, shown, farm, process, wish, found, sent, folder)
+            made = None
+            if film:
+                shown.step("making the film")
+                made = preview.of_job(out, job, fetcher, chosen.blender, farm.path("film"))
     seconds = time.monotonic() - began
     files = fetcher.files
     pictures = [file for file in files if file.is_picture]
@@ -98,6 +89,34 @@ def run(
         f"{_frames(len(pictures))} of {job.width}x{job.height} pixels in {fetcher.out} after {seconds:.1f} s",
     )
     return FAILED if made and made.problem else DONE
+
+
+def _rendered(
+    out: Output,
+    shown: LiveDisplay | PlainDisplay,
+    farm: LocalFarm,
+    process: RendererProcess,
+    wish: submission.Wish,
+    found: Inspection,
+    sent: submission.Submission,
+    folder: Path,
+) -> tuple[JobView, Fetcher]:
+    """Send the job and wait for it; it as it ended, and what brought its frames into ``folder``."""
+
+    def client() -> DispatcherClient:
+        return DispatcherClient(farm.url, retry_for=5.0)
+
+    with client() as dispatcher:
+        job = submission.submit(dispatcher, sent).job
+        fetcher = Fetcher(dispatcher, job.id, folder)
+        patience = Patience(dispatcher, farm.workers)
+
+        def check(job: JobView) -> None:
+            farm.check()
+            patience.check(job)
+
+        with expecting.Previews(process, wish, found, job.id, sent.spec.frames, client, out.note):
+            return follow(dispatcher, job.id, shown, fetcher=fetcher, check=check), fetcher
 
 
 def _announce(

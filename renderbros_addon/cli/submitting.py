@@ -33,34 +33,39 @@ def send(
     of them. CommandError and its kinds if something is wrong.
     """
     folder = usable_folder(out_dir) if out_dir else None
+    made = fetcher = None
     with connect(dispatcher, ca) as client, display(out) as shown:
         shown.step(f"looking into {wish.blend.name}")
         with inspection.renderer(blender, renderer.scratch, renderer.process) as process:
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
             prepared = submission.prepare(wish, found)
             prepared = costing.measured(process, wish, found, prepared, shown.step)
-            prepared = expecting.expected(process, wish, found, prepared, shown.step)
-        for note in prepared.spec.notes:
-            out.note(f"note: {note}")
-        shown.step("sending the scene")
-        upload = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
-        out.note(str(upload))
-        sent = upload.job
-        fetcher = Fetcher(client, sent.id, folder) if folder else None
-        made = None
-        if wait or fetcher:
+            for note in prepared.spec.notes:
+                out.note(f"note: {note}")
+            shown.step("sending the scene")
+            upload = submission.submit(client, prepared, lambda done, size: shown.step(_sending(done, size)))
+            out.note(str(upload))
+            sent = upload.job
             out.note(f"job {sent.id}")
+            previews = expecting.Previews(
+                process, wish, found, sent.id, prepared.spec.frames, lambda: connect(dispatcher, ca), out.note
+            )
+            fetcher = Fetcher(client, sent.id, folder) if folder else None
             try:
-                sent = follow(client, sent.id, shown, fetcher=fetcher)
+                if wait or fetcher:
+                    with previews:
+                        sent = follow(client, sent.id, shown, fetcher=fetcher)
+                else:
+                    previews.run(shown.step)
             except KeyboardInterrupt:
                 goes_on = (
                     f"interrupted; job {sent.id} goes on: fetch {sent.id} brings its frames, cancel {sent.id} ends it"
                 )
                 raise Interrupted(goes_on, job=sent.id) from None
-            if film and fetcher:
-                shown.step("making the film")
-                made = preview.of_job(out, sent, fetcher, blender)
-    result = job_json(sent) | {"sent": upload.as_json(), "previewed": len(prepared.spec.expected)}
+        if film and fetcher:
+            shown.step("making the film")
+            made = preview.of_job(out, sent, fetcher, blender)
+    result = job_json(sent) | {"sent": upload.as_json(), "previewed": previews.sent}
     if fetcher:
         result |= {"out": str(fetcher.out), "files": [file.as_json() for file in fetcher.files]}
     if made:

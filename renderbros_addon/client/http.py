@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from ..protocol.checks import CheckList, CheckView
-from ..protocol.jobs import FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
+from ..protocol.expectations import ExpectedFrame
+from ..protocol.jobs import FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
@@ -65,7 +66,11 @@ class DispatcherClient(Connection):
 
     def set_priority(self, job_id: str, priority: int) -> JobView:
         """``priority`` from 0 to 100; higher goes first."""
-        return self.call("PATCH", f"/jobs/{job_id}", JobView, body=PriorityChange(priority=priority), key=new_key())
+        return self.call("PATCH", f"/jobs/{job_id}", JobView, body=JobChange(priority=priority), key=new_key())
+
+    def expect(self, job_id: str, expected: tuple[ExpectedFrame, ...]) -> JobView:
+        """Say what frames of a job look like in previews; Conflict if it has ended."""
+        return self.call("PATCH", f"/jobs/{job_id}", JobView, body=JobChange(expected=expected), key=new_key())
 
     def frames(self, job_id: str) -> FrameList:
         return self.call("GET", f"/jobs/{job_id}/frames", FrameList)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
-from ..protocol.jobs import Frame, FrameList, FrameView, JobList, JobLog, JobSpec, JobView, PriorityChange
+from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
 from . import checks, jobs, tasks, views
 from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
@@ -81,8 +81,16 @@ def get_job(job_id: Identifier, service: Service) -> JobView:
 
 
 @router.patch("/{job_id}", response_model=JobView)
-def change_job(job_id: Identifier, change: PriorityChange, service: Service, key: IdempotencyKey) -> Response:
-    return _change(service, key, job_id, lambda tx: jobs.set_priority(tx, job_id, change.priority))
+def change_job(job_id: Identifier, change: JobChange, service: Service, key: IdempotencyKey) -> Response:
+    """Give it another priority, or say what frames of it look like in previews."""
+
+    def work(tx: Tx) -> None:
+        if change.priority is not None:
+            jobs.set_priority(tx, job_id, change.priority)
+        if change.expected:
+            jobs.expect(tx, job_id, change.expected)
+
+    return _change(service, key, job_id, work)
 
 
 @router.post("/{job_id}/cancel", response_model=JobView)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from ..protocol.expectations import ExpectedFrame
 from ..protocol.jobs import JobSpec
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import frames, leases, tasks, tiling
+from . import expectations, frames, leases, tasks, tiling
 from .errors import Conflict, LostRace, NotFound
 from .prepared import Prepared
 from .rulings import Differs
@@ -117,7 +118,7 @@ def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
             name=spec.name,
             status=_S.UPLOADING,
             priority=spec.priority,
-            spec=spec.model_dump_json(),
+            spec=spec.model_copy(update={"expected": ()}).model_dump_json(),
             series=" ".join(scene.series),
             engine=scene.engine,
             device=scene.device,
@@ -132,6 +133,7 @@ def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
             for sha256, size in sizes.items()
         ],
     )
+    expectations.add(tx.conn, job_id, spec.expected)
     tx.emit("job.created", job_id=job_id, name=spec.name, frames=len(spec.frames))
     queue_if_whole(tx, job_id)
     return job_id
@@ -276,6 +278,17 @@ def set_priority(tx: Tx, job_id: str, priority: int) -> None:
     if job.priority != priority:
         tx.conn.execute(update(jobs).where(jobs.c.id == job_id).values(priority=priority))
         tx.emit("job.priority", job_id=job_id, old=job.priority, priority=priority)
+
+
+def expect(tx: Tx, job_id: str, expected: Sequence[ExpectedFrame]) -> None:
+    """Previews of a job's frames; Conflict if it has ended. Frames that it does not have are left out."""
+    job = lock(tx, job_id)
+    if JobStatus(job.status).ended:
+        raise Conflict(f"job {job_id} is {job.status}: nothing is expected of it any more")
+    known = set(spec_of(job).frames)
+    added = expectations.add(tx.conn, job_id, [one for one in expected if one.frame in known])
+    if added:
+        tx.emit("job.previewed", job_id=job_id, frames=added)
 
 
 def settle(tx: Tx, job_id: str) -> None:

@@ -10,7 +10,7 @@ from ..imaging.expected import out_of_line, unexpected
 from ..protocol.jobs import JobSpec
 from ..protocol.results import Output
 from ..protocol.states import TaskKind
-from . import jobs, tasks
+from . import expectations, jobs, tasks
 from .prepared import Prepared
 from .results import ResultStatus
 from .tables import AnyRow, checks, frames, job_blobs, results
@@ -28,7 +28,7 @@ def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) ->
         return None
     spec = jobs.spec_of(jobs.load(conn, task.job_id))
     looks: tuple[tuple[str, Callable[[], str | None]], ...] = (
-        (PREVIEW, lambda: _unlike_preview(spec, task, output)),
+        (PREVIEW, lambda: _unlike_preview(conn, task, output)),
         (NEIGHBOURS, lambda: _unlike_neighbours(conn, spec, task, output)),
         (TWIN, lambda: _seen_before(conn, result, output)),
     )
@@ -39,8 +39,8 @@ def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) ->
     return None
 
 
-def _unlike_preview(spec: JobSpec, task: AnyRow, output: Output) -> str | None:
-    expected = next((one for one in spec.expected if one.frame == task.frame), None)
+def _unlike_preview(conn: Connection, task: AnyRow, output: Output) -> str | None:
+    expected = expectations.of_frame(conn, task.job_id, task.frame)
     if expected is None or output.grid is None:
         return None
     return unexpected(output.phash, output.grid, output.blank, expected)

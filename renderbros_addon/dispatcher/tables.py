@@ -260,6 +260,14 @@ frames = Table(
     Index("frames_by_output", "output_sha256"),
 )
 
+expectations = Table(
+    "expectations",
+    metadata,
+    Column("job_id", _Id, primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("content", Text, nullable=False),
+)
+
 task_bars = Table(
     "task_bars",
     metadata,

@@ -171,7 +171,7 @@ class JobSpec(Wire):
     playback: Playback | None = None
     """For a film of the frames; nothing of it bears on how they are rendered."""
     expected: tuple[ExpectedFrame, ...] = Field(default=(), max_length=MAX_EXPECTED)
-    """What some of the frames look like in a preview; workers never see it."""
+    """What some of the frames look like in a preview; workers never see it. More may follow in a :class:`JobChange`."""
     local: bool = False
     """Each pixel of a finished frame depends on its own samples alone, so that a part rendered alone has the same
     pixels: no denoiser, compositor or sequencer, and a format that loses nothing."""
@@ -209,9 +209,7 @@ class JobSpec(Wire):
 
     @model_validator(mode="after")
     def _expects_frames_once(self) -> JobSpec:
-        expected = [one.frame for one in self.expected]
-        if len(set(expected)) < len(expected):
-            raise ValueError("two expectations of the same frame")
+        _check_once(self.expected)
         return self
 
     @model_validator(mode="after")
@@ -311,8 +309,22 @@ class FrameList(Wire):
     frames: tuple[FrameView, ...]
 
 
-class PriorityChange(Wire):
-    priority: int = Field(ge=0, le=100)
+class JobChange(Wire):
+    """What of a job is to be otherwise; what is None or empty stays."""
+
+    priority: int | None = Field(default=None, ge=0, le=100)
+    expected: tuple[ExpectedFrame, ...] = Field(default=(), max_length=MAX_EXPECTED)
+    """Previews that were made after the job was sent. A frame that has an expectation keeps that."""
+
+    @model_validator(mode="after")
+    def _expects_frames_once(self) -> JobChange:
+        _check_once(self.expected)
+        return self
+
+
+def _check_once(expected: tuple[ExpectedFrame, ...]) -> None:
+    if len({one.frame for one in expected}) < len(expected):
+        raise ValueError("two expectations of the same frame")
 
 
 class LogEntry(Wire):

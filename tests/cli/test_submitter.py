@@ -73,7 +73,7 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
     done = run_json("submit", scene, "--frames", "1-2", "--wait", "--out", out, "--dispatcher", farm.url)
     assert done["status"] == "completed"
     assert done["frames_done"] == 2
-    assert done["previewed"] == 2
+    assert done["previewed"] in (0, 2), "previews go on beside the job, and end with it"
     assert [Path(file["file"]).name for file in done["files"]] == sorted(p.name for p in out.iterdir())
     assert len(done["files"]) == 2
 
@@ -100,6 +100,14 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
     spoilt.write_bytes(b"broken off")
     run_json("fetch", done["job"], "--out", again, "--dispatcher", farm.url)
     assert spoilt.read_bytes() == (out / spoilt.name).read_bytes()
+
+
+def test_a_job_is_sent_before_its_frames_are_previewed(farm: Farm, scene: Path) -> None:
+    sent = run_json("submit", scene, "--frames", "1-3", "--samples", "100000", "--dispatcher", farm.url)
+    assert sent["previewed"] == 3
+    log = run_json("job", sent["job"], "--dispatcher", farm.url)["log"]
+    assert [one["event"] for one in log].index("job.active") < [one["event"] for one in log].index("job.previewed")
+    run("cancel", sent["job"], "--dispatcher", farm.url)
 
 
 def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 from pydantic import Field, model_validator
 
@@ -62,6 +63,25 @@ class Region(Wire):
 
     def __str__(self) -> str:
         return f"{self.x0},{self.y0},{self.x1},{self.y1}"
+
+
+def fill(parts: Sequence[Region], whole: Region) -> bool:
+    """Whether ``parts`` make up ``whole``: each of its pixels lies in exactly one of them, and no other does."""
+    if sum(part.width * part.height for part in parts) != whole.width * whole.height:
+        return False
+    if any(part.intersection(whole) != part for part in parts):
+        return False
+    return not any(one.intersection(other) for one, other in combinations(parts, 2))
+
+
+def hull(regions: Sequence[Region]) -> Region:
+    """The smallest region that holds all of ``regions``, of which there is at least one."""
+    return Region(
+        x0=min(region.x0 for region in regions),
+        y0=min(region.y0 for region in regions),
+        x1=max(region.x1 for region in regions),
+        y1=max(region.y1 for region in regions),
+    )
 
 
 class TileGrid(Wire):

@@ -105,9 +105,31 @@ class TileGrid(Wire):
 
         A grid finer than the frame's pixels gives one tile a pixel along that side, never an empty tile.
         """
-        xs = _cuts(width, min(self.columns, width))
-        ys = _cuts(height, min(self.rows, height))
+        xs, ys = self._lines(width, height)
         return tuple(Region(x0=x0, y0=y0, x1=x1, y1=y1) for y0, y1 in pairwise(ys) for x0, x1 in pairwise(xs))
+
+    def in_blocks(self, width: int, height: int) -> tuple[Region, ...]:
+        """The same tiles in an order in which those that follow each other lie together: half of the frame after the
+        other, across its longer side, and so on with the halves."""
+        xs, ys = self._lines(width, height)
+        found: list[Region] = []
+        waiting = [(0, len(xs) - 1, 0, len(ys) - 1)]
+        while waiting:
+            left, right, top, bottom = waiting.pop()
+            wide = xs[right] - xs[left] >= ys[bottom] - ys[top]
+            if right - left > 1 and (wide or bottom - top == 1):
+                middle = (left + right) // 2
+                waiting += [(middle, right, top, bottom), (left, middle, top, bottom)]
+            elif bottom - top > 1:
+                middle = (top + bottom) // 2
+                waiting += [(left, right, middle, bottom), (left, right, top, middle)]
+            else:
+                found.append(Region(x0=xs[left], y0=ys[top], x1=xs[right], y1=ys[bottom]))
+        return tuple(found)
+
+    def _lines(self, width: int, height: int) -> tuple[list[int], list[int]]:
+        """Where the tiles of a frame are cut: columns and rows, its edges among them."""
+        return _cuts(width, min(self.columns, width)), _cuts(height, min(self.rows, height))
 
     def __str__(self) -> str:
         return f"{self.columns}x{self.rows}"

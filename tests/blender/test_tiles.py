@@ -21,6 +21,7 @@ from renderbros_addon.protocol.regions import Region, TileGrid, hull
 from renderbros_addon.protocol.renderer import RenderRequest
 from renderbros_addon.protocol.states import FailureCode
 
+
 def uneven(width: int, height: int) -> tuple[Region, ...]:
     """Four tiles of different sizes which make up a part of a frame that reaches its right edge."""
     x0, x1, y0, y1 = width // 5, width // 2, height // 6, height - 3

@@ -115,6 +115,8 @@ class RenderLoop:
     def _settle(self, block: list[HeldTask], outcomes: list[Outcome], seconds: float, starts: bool) -> None:
         """Pass on what became of each task after so many ``seconds``; no outcomes if none is wanted any more."""
         images = [outcome.render_seconds for outcome in outcomes if isinstance(outcome, Image)]
+        if len(images) > 1:
+            log.info("rendered %d tiles at once in %.2f s", len(images), seconds, extra=block[0].extra)
         if images:
             self._give_back(self._board.took(block, seconds, sum(images)), "it would wait here for long")
         again = []

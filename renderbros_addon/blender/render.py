@@ -105,7 +105,7 @@ def _cut_parts(path: Path, request: RenderRequest, place: Region) -> tuple[Path,
     dx, dy = place.x0 - request.region.x0, place.y0 - request.region.y0
     cut = [(part, path.with_name(f"part{number}{path.suffix}")) for number, part in enumerate(request.parts)]
     try:
-        crop_each(path, [(part.shifted(dx, dy), out) for part, out in cut], compression="zip")
+        crop_each(path, [(part.shifted(dx, dy), out) for part, out in cut], compression="zip", durable=False)
     except OSError as error:
         raise writing_failed(str(error), error.errno, path.parent) from error
     path.unlink()
@@ -116,7 +116,7 @@ def _cut(path: Path, region: Region, out_dir: Path) -> None:
     """Leave of the image at ``path`` only ``region``."""
     whole = path.rename(path.with_name(f"whole_{path.name}"))
     try:
-        crop(whole, region, path)
+        crop(whole, region, path, durable=False)
     except OSError as error:
         raise writing_failed(str(error), error.errno, out_dir) from error
     whole.unlink()

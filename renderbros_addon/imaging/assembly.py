@@ -43,16 +43,16 @@ def assemble(tiles: Sequence[Tile], width: int, height: int, out: Path) -> None:
                 writer.write(y, rows)
 
 
-def crop(source: Path, region: Region, out: Path) -> None:
+def crop(source: Path, region: Region, out: Path, *, durable: bool = True) -> None:
     """:func:`crop_each` for a single region."""
-    crop_each(source, [(region, out)])
+    crop_each(source, [(region, out)], durable=durable)
 
 
-def crop_each(source: Path, pieces: Sequence[Tile], compression: str | None = None) -> None:
+def crop_each(source: Path, pieces: Sequence[Tile], *, compression: str | None = None, durable: bool = True) -> None:
     """Write the pixels of ``source`` inside each region to a file, in the same format: all parts, channels, metadata.
 
     Regions may overlap. The source is read once, however many there are. ``compression`` is an EXR's, in OpenImageIO's
-    words, where it is to be another than the source's.
+    words, where it is to be another than the source's. ``durable``: see :func:`.image_write.new_image`.
 
     ImageError if a region reaches over the source's edge, if the source can't be read, or if its format is not in
     :data:`CUTTABLE`. Of each file all is there or nothing; after an error some may be missing.
@@ -72,7 +72,7 @@ def crop_each(source: Path, pieces: Sequence[Tile], compression: str | None = No
                 specs = [spec_like(part, region.width, region.height) for part in file.parts]
                 for spec in specs if compression else ():
                     spec.attribute("compression", compression)
-                writers.append((region, closing.enter_context(new_image(out, file.container, specs))))
+                writers.append((region, closing.enter_context(new_image(out, file.container, specs, durable=durable))))
             for part in file.parts:
                 for _, writer in writers if part.index else ():
                     writer.next_part()

@@ -17,7 +17,7 @@ _MOST_AHEAD = 20.0
 _TRIPS_OF_BATCH = 4.0
 """A batch is worth so many round trips, so that a lease costs little of what it brings."""
 _MOST_LOW, _MOST_HIGH = 16, 31
-_BLOCK_SECONDS = 10.0
+_BLOCK_SECONDS = 15.0
 """Tiles that are rendered at once may take so long: what is lost if the renderer is, and until it heeds a cancel."""
 _REMEMBERED, _SURE = 5, 2
 _TRIPS_REMEMBERED = 16

@@ -56,7 +56,7 @@ def test_blocks_grow_while_they_take_little_time() -> None:
         regions = [task.lease.task.region for task in block]
         assert fill(regions, hull(regions))
     assert sizes[:3] == [2, 4, 8]
-    assert max(sizes) == 16
+    assert 8 < max(sizes) <= 16
     assert sum(sizes) == 64
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..imaging.assembly import crop
+from ..imaging.assembly import crop, crop_each
 from ..protocol.regions import Region
 from ..protocol.renderer import RenderRequest
 from ..protocol.states import FailureCode
@@ -41,7 +41,7 @@ one of 1 pixel, five with 2, none with 3 or more; each pixel of margin leaves ab
 
 
 def render(request: RenderRequest, board: ProgressBoard) -> Written:
-    """Render what ``request`` asks of the open file.
+    """Render what ``request`` asks of the open file: its region, and of that a file for each of its parts, if any.
 
     Raises CannotServe. The scene's settings are afterwards what they were, also then.
     """
@@ -64,6 +64,9 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
         apply_format(scene, spec.format)
         if request.linear:
             apply_linear(scene)
+        if request.parts:
+            # It is cut at once, and only what is cut from it is kept.
+            scene.render.image_settings.exr_codec = "NONE"
         apply_output(scene)
         extras = extras_of(scene, frame_name(scene)[0])
         crop_after = _apply_region(scene, request.region, canvas, in_place=not request.linear)
@@ -78,6 +81,9 @@ def render(request: RenderRequest, board: ProgressBoard) -> Written:
             with board.watching(request.id):
                 path, others = write_frame(scene, extras, request.frame, out_dir)
             seconds = time.perf_counter() - started
+    if request.parts:
+        cut = _cut_parts(path, request, crop_after or Region.full(request.region.width, request.region.height))
+        return Written(cut[0], (), seconds, device, cut)
     if crop_after is not None:
         # Beside the picture there are only the other views of a stereo frame: a compositor has no part in this.
         for file in (path, *(Path(extra.path) for extra in others)):
@@ -94,11 +100,23 @@ def _require_local(scene: Any) -> None:
         )
 
 
+def _cut_parts(path: Path, request: RenderRequest, place: Region) -> tuple[Path, ...]:
+    """Leave of the image at ``path``, where the region asked for lies at ``place``, only a file for each part."""
+    dx, dy = place.x0 - request.region.x0, place.y0 - request.region.y0
+    cut = [(part, path.with_name(f"part{number}{path.suffix}")) for number, part in enumerate(request.parts)]
+    try:
+        crop_each(path, [(part.shifted(dx, dy), out) for part, out in cut], compression="zip", durable=False)
+    except OSError as error:
+        raise writing_failed(str(error), error.errno, path.parent) from error
+    path.unlink()
+    return tuple(out for _, out in cut)
+
+
 def _cut(path: Path, region: Region, out_dir: Path) -> None:
     """Leave of the image at ``path`` only ``region``."""
     whole = path.rename(path.with_name(f"whole_{path.name}"))
     try:
-        crop(whole, region, path)
+        crop(whole, region, path, durable=False)
     except OSError as error:
         raise writing_failed(str(error), error.errno, out_dir) from error
     whole.unlink()

@@ -33,6 +33,8 @@ class Written:
     seconds: float
     """In Blender."""
     device: str
+    parts: tuple[Path, ...] = ()
+    """The pictures of the parts that were asked for, of which ``path`` is the first."""
 
 
 def write_frame(scene: Any, extras: list[Extra], frame: int, out_dir: Path) -> tuple[Path, tuple[RenderedExtra, ...]]:

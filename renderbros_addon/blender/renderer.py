@@ -168,6 +168,7 @@ class Renderer:
         return Rendered(
             id=request.id,
             path=str(written.path),
+            parts=tuple(map(str, written.parts)),
             extras=written.extras,
             render_seconds=written.seconds,
             device=written.device,

@@ -160,11 +160,11 @@ def available(candidate: Candidate, now: datetime) -> Available:
 def share(queued: int, rivals: int, held: int, asked: int) -> int:
     """How many tasks a worker may take at once, so that none hoards while others have nothing.
 
-    Half of its even part of what is queued, in all no more than an even part of what is queued or in its hands, and
-    at least one if its hands are empty.
+    Half of its even part of what is queued (all of it if it is alone), in all no more than an even part of what is
+    queued or in its hands, and at least one if its hands are empty.
     """
     rivals = max(1, rivals)
-    batch = max(1, ceil(queued / (2 * rivals)))
+    batch = max(1, ceil(queued / (2 * rivals)) if rivals > 1 else queued)
     even = ceil((queued + held) / rivals) - held
     return max(0 if held else 1, min(asked, batch, even))
 

@@ -62,7 +62,7 @@ def regions(spec: JobSpec, cuts: str | None) -> tuple[Region, ...]:
     if cuts is not None:
         return parse_cuts(cuts)
     width, height = spec.scene.width, spec.scene.height
-    return spec.tiles.regions(width, height) if spec.tiles else (Region.full(width, height),)
+    return spec.tiles.in_blocks(width, height) if spec.tiles else (Region.full(width, height),)
 
 
 def create_all(tx: Tx, job_id: str, spec: JobSpec, cuts: str | None) -> int:

@@ -97,8 +97,11 @@ def measured_overhead(conn: Connection) -> float | None:
         last = before.get(row.worker_id)
         before[row.worker_id] = row
         if row.linear and last is not None and row.created_at <= last.received_at:
+            stats = RenderStats.model_validate_json(row.stats)
             between = (row.received_at - last.received_at).total_seconds()
-            found.append(max(0.0, between - RenderStats.model_validate_json(row.stats).render_seconds))
+            # The results of a block come together, and tell nothing of a tile's own time.
+            if stats.at_once == 1:
+                found.append(max(0.0, between - stats.render_seconds))
     return statistics.median(found) if len(found) >= FEWEST else None
 
 

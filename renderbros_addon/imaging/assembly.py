@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,19 @@ def assemble(tiles: Sequence[Tile], width: int, height: int, out: Path) -> None:
                 writer.write(y, rows)
 
 
-def crop(source: Path, region: Region, out: Path) -> None:
-    """Write the pixels of ``source`` inside ``region`` to ``out``, in the same format: all parts, channels, metadata.
+def crop(source: Path, region: Region, out: Path, *, durable: bool = True) -> None:
+    """:func:`crop_each` for a single region."""
+    crop_each(source, [(region, out)], durable=durable)
 
-    ImageError if the region reaches over the source's edge, if the source can't be read, or if its format is not in
-    :data:`CUTTABLE`.
+
+def crop_each(source: Path, pieces: Sequence[Tile], *, compression: str | None = None, durable: bool = True) -> None:
+    """Write the pixels of ``source`` inside each region to a file, in the same format: all parts, channels, metadata.
+
+    Regions may overlap. The source is read once, however many there are. ``compression`` is an EXR's, in OpenImageIO's
+    words, where it is to be another than the source's. ``durable``: see :func:`.image_write.new_image`.
+
+    ImageError if a region reaches over the source's edge, if the source can't be read, or if its format is not in
+    :data:`CUTTABLE`. Of each file all is there or nothing; after an error some may be missing.
     """
     with ImageFile(source) as file:
         if file.container not in CUTTABLE:
@@ -54,24 +63,39 @@ def crop(source: Path, region: Region, out: Path) -> None:
                 f"{source.name} is {file.container}, from which no part can be cut without changing pixels: "
                 f"only from {', '.join(sorted(CUTTABLE))}"
             )
-        if region.x1 > file.width or region.y1 > file.height:
-            raise ImageError(f"the region {region} reaches over the {file.width}x{file.height} pixels of {source.name}")
-        specs = [spec_like(part, region.width, region.height) for part in file.parts]
-        with new_image(out, file.container, specs) as writer:
+        with ExitStack() as closing:
+            writers = []
+            for region, out in pieces:
+                if region.x1 > file.width or region.y1 > file.height:
+                    size = f"{file.width}x{file.height}"
+                    raise ImageError(f"the region {region} reaches over the {size} pixels of {source.name}")
+                specs = [spec_like(part, region.width, region.height) for part in file.parts]
+                for spec in specs if compression else ():
+                    spec.attribute("compression", compression)
+                writers.append((region, closing.enter_context(new_image(out, file.container, specs, durable=durable))))
             for part in file.parts:
-                if part.index:
+                for _, writer in writers if part.index else ():
                     writer.next_part()
-                for y, rows in _cut_bands(file, part, region):
-                    writer.write(y, rows)
+                for y, rows in _bands_of(file, part, [region for region, _ in pieces]):
+                    for region, writer in writers:
+                        if region.y0 <= y < region.y1:
+                            writer.write(y - region.y0, rows[:, region.x0 : region.x1])
         if file.container != "openexr":
-            _require_cut(file, region, out)
+            for region, out in pieces:
+                _require_cut(file, region, out)
 
 
-def _cut_bands(file: ImageFile, part: Part, region: Region) -> Iterator[tuple[int, Pixels]]:
-    """The part's pixels inside ``region`` in bands from the top, each with the row of the region it starts at."""
+def _bands_of(file: ImageFile, part: Part, regions: Sequence[Region]) -> Iterator[tuple[int, Pixels]]:
+    """The part's rows that ``regions`` cross, in bands from the top, each with the row of the file it starts at.
+
+    No region begins or ends within a band.
+    """
     step = _band_rows(part.row_bytes)
-    for y in range(region.y0, region.y1, step):
-        yield y - region.y0, file.rows(part, y, min(region.y1, y + step))[:, region.x0 : region.x1]
+    edges = sorted({edge for region in regions for edge in (region.y0, region.y1)})
+    for top, bottom in pairwise(edges):
+        if any(region.y0 <= top < region.y1 for region in regions):
+            for y in range(top, bottom, step):
+                yield y, file.rows(part, y, min(bottom, y + step))
 
 
 def _require_cut(file: ImageFile, region: Region, out: Path) -> None:
@@ -79,9 +103,9 @@ def _require_cut(file: ImageFile, region: Region, out: Path) -> None:
     with ImageFile(out) as written:
         kept = [(part.channels, part.types) for part in written.parts] == [(p.channels, p.types) for p in file.parts]
         kept = kept and all(
-            np.array_equal(written.rows(same, y, y + len(rows)), rows)
+            np.array_equal(written.rows(same, y - region.y0, y - region.y0 + len(rows)), rows[:, region.x0 : region.x1])
             for part, same in zip(file.parts, written.parts, strict=True)
-            for y, rows in _cut_bands(file, part, region)
+            for y, rows in _bands_of(file, part, [region])
         )
     if not kept:
         out.unlink()

@@ -108,8 +108,11 @@ def new_exr(out: Path, specs: Sequence[Any]) -> AbstractContextManager[ImageWrit
 
 
 @contextmanager
-def new_image(out: Path, container: Container, specs: Sequence[Any]) -> Iterator[ImageWriter]:
-    """A writer whose file becomes ``out`` when the block ends well, on disk to the last byte; else nothing stays."""
+def new_image(out: Path, container: Container, specs: Sequence[Any], *, durable: bool = True) -> Iterator[ImageWriter]:
+    """A writer whose file becomes ``out`` when the block ends well, on disk to the last byte; else nothing stays.
+
+    A file that is not to be ``durable`` is whole as well, but a machine that loses power may lose it.
+    """
     temporary = out.with_name(f".{out.name[:100]}.{uuid.uuid4().hex}.part")
     writer: ImageWriter | None = None
     try:
@@ -117,9 +120,11 @@ def new_image(out: Path, container: Container, specs: Sequence[Any]) -> Iterator
         yield writer
         writer.close()
         _verify(temporary, specs)
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         temporary.replace(out)
-        _sync_folder(out.parent)
+        if durable:
+            _sync_folder(out.parent)
     except (OSError, _NotWritten) as error:
         raise ImageError(f"{out.name} can't be written: {error}".replace(temporary.name, out.name)) from error
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 from pydantic import Field, model_validator
 
@@ -64,6 +65,25 @@ class Region(Wire):
         return f"{self.x0},{self.y0},{self.x1},{self.y1}"
 
 
+def fill(parts: Sequence[Region], whole: Region) -> bool:
+    """Whether ``parts`` make up ``whole``: each of its pixels lies in exactly one of them, and no other does."""
+    if sum(part.width * part.height for part in parts) != whole.width * whole.height:
+        return False
+    if any(part.intersection(whole) != part for part in parts):
+        return False
+    return not any(one.intersection(other) for one, other in combinations(parts, 2))
+
+
+def hull(regions: Sequence[Region]) -> Region:
+    """The smallest region that holds all of ``regions``, of which there is at least one."""
+    return Region(
+        x0=min(region.x0 for region in regions),
+        y0=min(region.y0 for region in regions),
+        x1=max(region.x1 for region in regions),
+        y1=max(region.y1 for region in regions),
+    )
+
+
 class TileGrid(Wire):
     """A frame cut into ``columns`` by ``rows`` tiles whose sides differ by at most one pixel."""
 
@@ -85,9 +105,31 @@ class TileGrid(Wire):
 
         A grid finer than the frame's pixels gives one tile a pixel along that side, never an empty tile.
         """
-        xs = _cuts(width, min(self.columns, width))
-        ys = _cuts(height, min(self.rows, height))
+        xs, ys = self._lines(width, height)
         return tuple(Region(x0=x0, y0=y0, x1=x1, y1=y1) for y0, y1 in pairwise(ys) for x0, x1 in pairwise(xs))
+
+    def in_blocks(self, width: int, height: int) -> tuple[Region, ...]:
+        """The same tiles in an order in which those that follow each other lie together: half of the frame after the
+        other, across its longer side, and so on with the halves."""
+        xs, ys = self._lines(width, height)
+        found: list[Region] = []
+        waiting = [(0, len(xs) - 1, 0, len(ys) - 1)]
+        while waiting:
+            left, right, top, bottom = waiting.pop()
+            wide = xs[right] - xs[left] >= ys[bottom] - ys[top]
+            if right - left > 1 and (wide or bottom - top == 1):
+                middle = (left + right) // 2
+                waiting += [(middle, right, top, bottom), (left, middle, top, bottom)]
+            elif bottom - top > 1:
+                middle = (top + bottom) // 2
+                waiting += [(left, right, middle, bottom), (left, right, top, middle)]
+            else:
+                found.append(Region(x0=xs[left], y0=ys[top], x1=xs[right], y1=ys[bottom]))
+        return tuple(found)
+
+    def _lines(self, width: int, height: int) -> tuple[list[int], list[int]]:
+        """Where the tiles of a frame are cut: columns and rows, its edges among them."""
+        return _cuts(width, min(self.columns, width)), _cuts(height, min(self.rows, height))
 
     def __str__(self) -> str:
         return f"{self.columns}x{self.rows}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from .base import MAX_SECONDS, RelativePath, Wire
 from .costs import CostMap
@@ -17,11 +17,14 @@ from .frames import MAX_FRAMES
 from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .movies import MAX_SHOWN, Playback
-from .regions import Region
+from .regions import Region, fill
 from .states import FailureCode, FailureKind
 from .workers import Capabilities
 
 REPLY_MARK = "@renderbros "
+
+MAX_PARTS = 16
+"""Tiles that are rendered at once, at most."""
 
 
 # Requests
@@ -39,7 +42,15 @@ class RenderRequest(Wire):
     region: Region
     linear: bool
     out_dir: str
-    """An empty folder; the renderer writes one image into it."""
+    """An empty folder; the renderer writes one image into it, or one for each of ``parts``."""
+    parts: tuple[Region, ...] = Field(default=(), max_length=MAX_PARTS)
+    """Rendered at once, since they make up ``region``, each comes to an image of its own. Only of linear frames."""
+
+    @model_validator(mode="after")
+    def _parts_fill_the_region(self) -> RenderRequest:
+        if self.parts and not (self.linear and fill(self.parts, self.region)):
+            raise ValueError(f"parts that don't make up the region {self.region} of a linear frame")
+        return self
 
 
 class FinishRequest(Wire):
@@ -171,6 +182,8 @@ class Rendered(Wire):
     type: Literal["rendered"] = "rendered"
     id: str
     path: str
+    parts: tuple[str, ...] = Field(default=(), max_length=MAX_PARTS)
+    """Paths of the images of ``RenderRequest.parts`` in their order; ``path`` is the first of them."""
     extras: tuple[RenderedExtra, ...] = ()
     render_seconds: float
     device: str

@@ -55,6 +55,8 @@ class RenderStats(Wire):
     """Inside Blender's render call."""
     total_seconds: float = Field(ge=0, le=MAX_SECONDS)
     """From lease in hand to files checked."""
+    at_once: int = Field(default=1, ge=1, le=MAX_COUNT)
+    """Tiles that were rendered in the same call; each has its share of the time."""
     peak_memory: int | None = Field(default=None, ge=0, le=MAX_COUNT)
     """Bytes, of the renderer."""
     blender: Prose = Field(max_length=200)

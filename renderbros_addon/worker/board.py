@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..protocol.leases import Lease, Progress
 from ..protocol.results import Failure
+from .blocks import alike, best_block, is_tile
 from .pace import Pace
 
 log = logging.getLogger("renderbros.worker")
@@ -43,6 +44,8 @@ class Image:
     device: str
     warnings: tuple[str, ...]
     peak_memory: int
+    at_once: int = 1
+    """Tiles that were rendered in the same call."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Board:
     _finished: deque[HeldTask] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _pace: Pace = field(default_factory=Pace)
+    _alone: set[str] = field(default_factory=set)
+    """Jobs of which tiles that were rendered at once failed."""
     _open: bool = True
     paused: bool = False
     """Told by the dispatcher, which gives a paused worker no leases; so this only explains the quiet."""
@@ -105,29 +110,59 @@ class Board:
             self._ready.append(task)
             self._changed.notify_all()
 
-    def next_ready(self, timeout: float) -> HeldTask | None:
-        """The next task to render, now ``RENDERING``; None if there is none for ``timeout`` seconds."""
+    def next_ready(self, timeout: float) -> list[HeldTask]:
+        """The next task to render, or a block of tiles, now ``RENDERING``; none if there is none for ``timeout``
+        seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._ready, timeout)
             if not self._ready:
-                return None
-            task = self._ready.popleft()
-            task.stage = Stage.RENDERING
-            self.last_job = task.lease.task.job_id
+                return []
+            block = self._next_block()
+            self._take(block)
+            for task in block:
+                task.stage = Stage.RENDERING
+            self.last_job = block[0].lease.task.job_id
             self._changed.notify_all()
-            return task
+            return block
 
-    def next_of(self, job_id: str) -> HeldTask | None:
-        """The next task to render if it is of the job ``job_id`` and still wanted.
+    def next_of(self, job_id: str, hurry: bool = True) -> list[HeldTask]:
+        """The next task to render, or a block of tiles, if it is of the job ``job_id`` and still wanted.
 
         For the renderer to have at hand when it is through with the one before: it stays ``READY`` until
-        :meth:`begin`, or goes back to its place with :meth:`put_back`.
+        :meth:`begin`, or goes back to its place with :meth:`put_back`. Without ``hurry`` a block that may yet become
+        larger is left to do so.
         """
         with self._changed:
             first = self._ready[0] if self._ready else None
             if first is None or first.cancelled or first.lease.task.job_id != job_id:
-                return None
-            return self._ready.popleft()
+                return []
+            block = self._next_block()
+            if not hurry and is_tile(first.lease.task) and len(block) < self._most_at_once(job_id):
+                return []
+            self._take(block)
+            return block
+
+    def seconds_of(self, tasks: int) -> float:
+        """See :meth:`Pace.seconds_of`."""
+        with self._changed:
+            return self._pace.seconds_of(tasks)
+
+    def _next_block(self) -> list[HeldTask]:
+        first = self._ready[0]
+        most = self._most_at_once(first.lease.task.job_id)
+        others = [task for task in self._ready if not task.cancelled and alike(task.lease.task, first.lease.task)]
+        if most < 2 or first.cancelled or len(others) < 2:
+            return [first]
+        return [others[i] for i in best_block([task.lease.task.region for task in others], most)]
+
+    def _most_at_once(self, job_id: str) -> int:
+        return 1 if job_id in self._alone else self._pace.block(job_id)
+
+    def _take(self, block: list[HeldTask]) -> None:
+        for task in block:
+            self._ready.remove(task)
+        if len(block) > 1:
+            self._pace.chose(len(block))
 
     def coming_job(self, but: str | None) -> str | None:
         """The job of the next task, fetched or not, that is not of the job ``but``; None if there is none."""
@@ -136,18 +171,30 @@ class Board:
             jobs = (task.lease.task.job_id for task in coming if not task.cancelled)
             return next((job_id for job_id in jobs if job_id != but), None)
 
-    def begin(self, task: HeldTask) -> bool:
-        """A task from :meth:`next_of` is ``RENDERING`` now. False if it was cancelled before that."""
+    def begin(self, block: list[HeldTask]) -> bool:
+        """Tasks from :meth:`next_of` are ``RENDERING`` now. False if all were cancelled before that."""
         with self._changed:
-            task.stage = Stage.RENDERING
+            for task in block:
+                task.stage = Stage.RENDERING
             self._changed.notify_all()
-            return not task.cancelled
+            return not all(task.cancelled for task in block)
 
-    def put_back(self, task: HeldTask) -> None:
-        """A task from :meth:`next_of` was not begun."""
+    def put_back(self, block: list[HeldTask]) -> None:
+        """Tasks from :meth:`next_of` were not begun."""
         with self._changed:
-            self._ready.appendleft(task)
+            for task in block:
+                task.stage = Stage.READY
+            self._ready.extendleft(reversed(block))
             self._changed.notify_all()
+
+    def one_by_one(self, block: list[HeldTask]) -> None:
+        """Tiles that were to be rendered at once failed: whose fault that is, each alone will show.
+
+        From now on that goes for all tiles of their job, because it may have been the block's own.
+        """
+        with self._changed:
+            self._alone.add(block[0].lease.task.job_id)
+        self.put_back(block)
 
     def finish(self, task: HeldTask, outcome: Outcome) -> None:
         """It is rendered, has failed or goes back: the uploader's turn."""
@@ -180,18 +227,27 @@ class Board:
             if task is None or task.cancelled or task.stage is Stage.FINISHED:
                 return
             task.cancelled = True
-            rendering = task.stage is Stage.RENDERING
+            # Tiles beside it that are rendered at the same time are still wanted.
+            others = (other for other in self._held.values() if other.stage is Stage.RENDERING)
+            rendering = task.stage is Stage.RENDERING and all(other.cancelled for other in others)
             self._changed.notify_all()
         log.info("the dispatcher cancelled a task", extra=task.extra)
         if rendering:
             self.interrupt(task)
 
-    def took(self, task: HeldTask, seconds: float, rendering: float) -> list[HeldTask]:
+    def took(self, block: list[HeldTask], seconds: float, rendering: float) -> list[HeldTask]:
         """See :meth:`Pace.took`; what is asked for next depends on it. Returns those that are better given back: they
         are off the queue."""
+        task = block[0].lease.task
         with self._changed:
-            self._pace.took(seconds, rendering, task.lease.task.job_id)
+            tiles = len(block) if is_tile(task) and task.job_id not in self._alone else 0
+            self._pace.took(seconds, rendering, task.job_id, tiles)
             return [self._ready.pop() for _ in range(self._pace.too_many(len(self._ready)))]
+
+    def answered(self, asked: int, got: int) -> None:
+        """See :meth:`Pace.answered`."""
+        with self._changed:
+            self._pace.answered(asked, got)
 
     def travelled(self, seconds: float) -> None:
         """See :meth:`Pace.travelled`."""
@@ -215,8 +271,9 @@ class Board:
             return 0
         low, high = self._pace.marks()
         in_hand = len(stages) - unsent
-        # One more than wait: the renderer works on one, or will as soon as it has one.
-        room = high + 1 - in_hand if in_hand < low + 1 else 0
+        # Beside those that wait: the renderer works on one, or on a block of them, or will as soon as it has one.
+        waiting = in_hand - max(1, stages.count(Stage.RENDERING))
+        room = high - waiting if waiting < low else 0
         # Long tasks are taken one by one, so that several workers that ask at the same time share them evenly.
         return room if high > 1 else min(room, 1)
 

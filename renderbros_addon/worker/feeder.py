@@ -76,6 +76,7 @@ class Feeder:
         idle = self._board.empty
         request = LeaseRequest(count=wanted, open_job=self._board.last_job)
         batch = self._poll.lease(request, wait=self._poll_seconds)
+        self._board.answered(wanted, len(batch.leases))
         if self._ended.is_set():
             # They came after all that was held was handed back.
             for lease in batch.leases:

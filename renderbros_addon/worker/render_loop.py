@@ -1,4 +1,4 @@
-"""Renders one ready task after another. It waits for tasks, never for the network.
+"""Renders one ready task after another, or tiles of a frame at once. It waits for tasks, never for the network.
 
 The renderer has the next task of the job at hand before it is through with one, so that it need not wait for us: what
 becomes of an image is settled while it renders the next.
@@ -11,11 +11,12 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..protocol.leases import Progress
+from ..protocol.regions import hull
 from ..protocol.renderer import Failed, FinishRequest, Rendered, RenderRequest
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, TaskKind
@@ -36,9 +37,9 @@ _REST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Sent:
-    """A task that a renderer has been given."""
+    """A task, or a block of tiles, that a renderer has been given."""
 
-    task: HeldTask
+    block: list[HeldTask]
     request: RenderRequest | FinishRequest
     renderer: RendererProcess
 
@@ -70,12 +71,12 @@ class RenderLoop:
         while not self._ended.is_set():
             sent, self._ahead = self._ahead, None
             if sent is not None:
-                if not self._board.begin(sent.task):
+                if not self._board.begin(sent.block):
                     # It is at work on what nobody wants.
                     sent.renderer.kill()
-                self._serve(sent.task, sent)
-            elif (task := self._board.next_ready(timeout=0.5)) is not None:
-                self._serve(task, None)
+                self._serve(sent.block, sent)
+            elif block := self._board.next_ready(timeout=0.5):
+                self._serve(block, None)
             else:
                 self._idle(time.monotonic() - idle_from)
                 continue
@@ -88,38 +89,55 @@ class RenderLoop:
             self._supervisor.rest()
             self._checkouts.retire(keep=self._supervisor.job)
 
-    def _serve(self, task: HeldTask, sent: _Sent | None) -> None:
+    def _serve(self, block: list[HeldTask], sent: _Sent | None) -> None:
         """``sent`` if a renderer has it already."""
         began = time.monotonic()
-        job_id = task.lease.task.job_id
-        outcome: Outcome | None = None
+        job_id = block[0].lease.task.job_id
+        outcomes: list[Outcome] = []
         starts = True
-        while outcome is None and not task.cancelled and not self._ended.is_set():
+        while not outcomes and not all(task.cancelled for task in block) and not self._ended.is_set():
             try:
                 renderer = sent.renderer if sent else self._renderer_for(job_id)
             except RendererStopped:
                 continue
             except RendererLost as lost:
-                outcome = of_lost_renderer(lost, "the renderer does not start: ")
+                others: list[Outcome] = [HandBack("the renderer does not start")] * (len(block) - 1)
+                outcomes = [of_lost_renderer(lost, "the renderer does not start: "), *others]
                 starts = False
                 break
-            outcome, sent = self._render(task, renderer, sent), None
-        self._checkouts.give_back(task.lease.task)
-        if self._ended.is_set():
-            return
-        if task.cancelled:
-            self._board.drop(task)
-        elif outcome is not None:
-            seconds = time.monotonic() - began
-            if isinstance(outcome, Image):
-                self._give_back(self._board.took(task, seconds, outcome.render_seconds), "it would wait here for long")
-                log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds, extra=task.extra)
-            elif isinstance(outcome, Failure):
-                log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
-            self._board.finish(task, outcome)
+            outcomes, sent = self._render(block, renderer, sent), None
+        if not self._ended.is_set():
+            self._settle(block, outcomes, time.monotonic() - began, starts)
         if not starts:
             self._wait_for_renderer()
         self._checkouts.retire(keep=self._supervisor.job)
+
+    def _settle(self, block: list[HeldTask], outcomes: list[Outcome], seconds: float, starts: bool) -> None:
+        """Pass on what became of each task after so many ``seconds``; no outcomes if none is wanted any more."""
+        images = [outcome.render_seconds for outcome in outcomes if isinstance(outcome, Image)]
+        if len(images) > 1:
+            log.info("rendered %d tiles at once in %.2f s", len(images), seconds, extra=block[0].extra)
+        if images:
+            self._give_back(self._board.took(block, seconds, sum(images)), "it would wait here for long")
+        again = []
+        found: Sequence[Outcome | None] = outcomes or [None] * len(block)
+        for task, outcome, share in zip(block, found, _shares(block), strict=True):
+            if task.cancelled or outcome is None:
+                self._checkouts.give_back(task.lease.task)
+                self._board.drop(task)
+                continue
+            if isinstance(outcome, Failure) and len(block) > 1 and starts:
+                log.warning("%d tiles at once failed (%s): %s", len(block), outcome.code, outcome.message)
+                again.append(task)
+                continue
+            if isinstance(outcome, Image):
+                log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds * share, extra=task.extra)
+            elif isinstance(outcome, Failure):
+                log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
+            self._checkouts.give_back(task.lease.task)
+            self._board.finish(task, outcome)
+        if again:
+            self._board.one_by_one(again)
 
     def _renderer_for(self, job_id: str) -> RendererProcess:
         renderer = self._supervisor.ready_for(job_id)
@@ -129,50 +147,61 @@ class RenderLoop:
             renderer = self._supervisor.ready_for(job_id)
         return renderer
 
-    def _render(self, task: HeldTask, renderer: RendererProcess, sent: _Sent | None) -> Outcome | None:
-        """What became of it; None if the renderer was killed on purpose, which the caller knows the purpose of."""
+    def _render(self, block: list[HeldTask], renderer: RendererProcess, sent: _Sent | None) -> list[Outcome]:
+        """What became of each; nothing if the renderer was killed on purpose, which the caller knows the purpose of."""
+        began = time.monotonic()
+        half = self._board.seconds_of(len(block)) / 2
+
+        def send_ahead() -> None:
+            self._send_ahead(block, renderer, hurry=time.monotonic() - began >= half)
+
         try:
-            sent = sent or self._send(task, renderer)
-            reply = renderer.answer(sent.request, self._teller(task), lambda: self._send_ahead(task, renderer))
+            sent = sent or self._send(block, renderer)
+            reply = renderer.answer(sent.request, self._teller(block), send_ahead)
         except (RendererStopped, RendererLost) as lost:
             # What it had not begun is for the next renderer, and no fault of that task.
             if self._ahead:
-                self._board.put_back(self._ahead.task)
+                self._board.put_back(self._ahead.block)
                 self._ahead = None
-            return of_lost_renderer(lost) if isinstance(lost, RendererLost) else None
+            return [of_lost_renderer(lost)] * len(block) if isinstance(lost, RendererLost) else []
         except OSError as error:
-            return of_disk(error)
+            return [of_disk(error)] * len(block)
         self._recycling.served(renderer)
         try:
             if isinstance(reply, Rendered):
-                return self._take(task, Path(sent.request.out_dir), reply, renderer.peak_memory)
-            return of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
+                return self._take_all(block, Path(sent.request.out_dir), reply, renderer.peak_memory)
+            failed = of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
         except OSError as error:
-            return of_disk(error)
+            failed = of_disk(error)
+        return [failed] * len(block)
 
-    def _send(self, task: HeldTask, renderer: RendererProcess) -> _Sent:
-        request = self._request(task, self._supervisor.out_folder(task.lease.id))
+    def _send(self, block: list[HeldTask], renderer: RendererProcess) -> _Sent:
+        request = self._request(block, self._supervisor.out_folder(block[0].lease.id))
         renderer.send(request)
-        return _Sent(task, request, renderer)
+        return _Sent(block, request, renderer)
 
-    def _send_ahead(self, current: HeldTask, renderer: RendererProcess) -> None:
-        """Give the renderer what comes after ``current``, if it is at hand and of the same job."""
-        job_id = current.lease.task.job_id
-        if self._ahead is not None or current.cancelled or self._recycling.due(renderer):
+    def _send_ahead(self, current: list[HeldTask], renderer: RendererProcess, hurry: bool) -> None:
+        """Give the renderer what comes after ``current``, if it is at hand and of the same job.
+
+        Tiles that are to be rendered at once are best sent late, but before there is ``hurry``, when more are there.
+        """
+        job_id = current[0].lease.task.job_id
+        if self._ahead is not None or all(task.cancelled for task in current) or self._recycling.due(renderer):
             return
-        task = self._board.next_of(job_id)
-        if task is None:
+        block = self._board.next_of(job_id, hurry)
+        if not block:
             if other := self._board.coming_job(but=job_id):
                 self._supervisor.prepare(other)
             return
         try:
-            self._ahead = self._send(task, renderer)
+            self._ahead = self._send(block, renderer)
         except OSError as error:
             # Its own turn comes, and will show whether there is no room for it.
-            log.debug("not sent ahead: %s", error, extra=task.extra)
-            self._board.put_back(task)
+            log.debug("not sent ahead: %s", error, extra=block[0].extra)
+            self._board.put_back(block)
 
-    def _request(self, held: HeldTask, out: Path) -> RenderRequest | FinishRequest:
+    def _request(self, block: list[HeldTask], out: Path) -> RenderRequest | FinishRequest:
+        held, parts = block[0], tuple(task.lease.task.region for task in block)
         task, spec, root = held.lease.task, held.lease.scene, str(self._checkouts.root(held.lease.task.job_id))
         if task.kind is TaskKind.FINISH:
             assembled = str(self._checkouts.assembled(task))
@@ -184,10 +213,25 @@ class RenderLoop:
             root=root,
             spec=spec,
             frame=task.frame,
-            region=task.region,
+            region=hull(parts),
             linear=task.linear,
             out_dir=str(out),
+            parts=parts if len(parts) > 1 else (),
         )
+
+    def _take_all(self, block: list[HeldTask], out: Path, reply: Rendered, peak_memory: int) -> list[Outcome]:
+        """:meth:`_take` for each tile of a block, the time shared by their area."""
+        paths = reply.parts if len(block) > 1 else (reply.path,)
+        if len(paths) != len(block):
+            why = f"the renderer left {len(paths)} images of {len(block)}"
+            return [failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, why)] * len(block)
+        outcomes: list[Outcome] = []
+        for task, path, share in zip(block, paths, _shares(block), strict=True):
+            own = {"path": path, "render_seconds": reply.render_seconds * share}
+            outcome = self._take(task, out, reply.model_copy(update=own), peak_memory)
+            outcomes.append(replace(outcome, at_once=len(block)) if isinstance(outcome, Image) else outcome)
+        remove_tree(out)
+        return outcomes
 
     def _take(self, task: HeldTask, out: Path, reply: Rendered, peak_memory: int) -> Outcome:
         """Move the image out of the renderer's reach. What the renderer says about it is only a claim."""
@@ -206,7 +250,6 @@ class RenderLoop:
             place = folder / f"image{len(taken)}{path.suffix[:20]}"
             path.replace(place)
             taken.append((name, place))
-        remove_tree(out)
         (_, image), *extras = taken
         return Image(image, tuple(extras), reply.render_seconds, reply.device, reply.warnings, peak_memory)
 
@@ -216,17 +259,20 @@ class RenderLoop:
             shutil.disk_usage(self._results).free < _NEARLY_FULL
         )
 
-    def _teller(self, task: HeldTask) -> Callable[[Progress], None]:
+    def _teller(self, block: list[HeldTask]) -> Callable[[Progress], None]:
+        """Of a block, each tile is as far as all are."""
         last = 0.0
 
         def on_progress(progress: Progress) -> None:
             nonlocal last
-            task.progress = progress
+            for task in block:
+                task.progress = progress
             now = time.monotonic()
             done = progress.sample is not None and progress.sample == progress.samples
-            if done or now - last >= 1 / _SENDS_PER_SECOND:
+            if done or now - last >= len(block) / _SENDS_PER_SECOND:
                 last = now
-                self._tell(task, progress)
+                for task in block:
+                    self._tell(task, progress)
 
         return on_progress
 
@@ -240,6 +286,12 @@ class RenderLoop:
         for task in tasks:
             self._checkouts.give_back(task.lease.task)
             self._board.finish(task, HandBack(why))
+
+
+def _shares(block: list[HeldTask]) -> list[float]:
+    """Of what a block took, the share of each tile: by its area."""
+    areas = [task.lease.task.region.width * task.lease.task.region.height for task in block]
+    return [area / sum(areas) for area in areas]
 
 
 def _is_plain_below(path: Path, folder: Path) -> bool:

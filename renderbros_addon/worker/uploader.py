@@ -161,6 +161,7 @@ class Uploader:
         stats = RenderStats(
             render_seconds=image.render_seconds,
             total_seconds=time.monotonic() - task.taken,
+            at_once=image.at_once,
             peak_memory=image.peak_memory or None,
             blender=self._blender[:200],
             device=image.device[:200],

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from renderbros_addon.blender.progress import ProgressBoard
 from renderbros_addon.blender.render import render
 from renderbros_addon.imaging.assembly import assemble
 from renderbros_addon.protocol.jobs import JobFile, RenderSettings, SceneSpec
-from renderbros_addon.protocol.regions import Region, TileGrid
+from renderbros_addon.protocol.regions import Region, TileGrid, hull
 from renderbros_addon.protocol.renderer import (
     REPLY_MARK,
     FinishRequest,
@@ -96,6 +96,11 @@ class Studio:
 
     def render(self, region: Region | None = None, **options: Any) -> Path:
         return render(self.request(region, **options), ProgressBoard()).path
+
+    def render_parts(self, parts: Sequence[Region], **options: Any) -> tuple[Path, ...]:
+        """Regions that make up a larger one, rendered at once: a file of each."""
+        asked = self.request(hull(parts), **options).model_dump() | {"parts": tuple(parts)}
+        return render(RenderRequest.model_validate(asked), ProgressBoard()).parts
 
     def finished(self, assembled: Path, **options: Any) -> Any:
         """What becomes of an assembled frame."""

@@ -10,12 +10,30 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 from blender_images import channels_of
+from pydantic import ValidationError
 from scene_features import TILEABLE, adaptive, all_passes, plain
 
 from renderbros_addon.blender.failures import CannotServe
 from renderbros_addon.imaging.assembly import assemble
-from renderbros_addon.protocol.regions import Region, TileGrid
+from renderbros_addon.imaging.fingerprint import inspect_image
+from renderbros_addon.imaging.level0 import level0_problems
+from renderbros_addon.protocol.regions import Region, TileGrid, hull
+from renderbros_addon.protocol.renderer import RenderRequest
 from renderbros_addon.protocol.states import FailureCode
+
+
+def uneven(width: int, height: int) -> tuple[Region, ...]:
+    """Four tiles of different sizes which make up a part of a frame that reaches its right edge."""
+    x0, x1, y0, y1 = width // 5, width // 2, height // 6, height - 3
+    return (
+        Region(x0=x0, y0=y0, x1=x1, y1=y0 + 11),
+        Region(x0=x1, y0=y0, x1=width, y1=y0 + 7),
+        Region(x0=x0, y0=y0 + 11, x1=x1, y1=y1),
+        Region(x0=x1, y0=y0 + 7, x1=width, y1=y1),
+    )
+
+
+BLOCK = uneven(61, 43)
 
 
 @pytest.mark.parametrize("feature", TILEABLE, ids=lambda feature: feature.__name__)
@@ -31,6 +49,34 @@ def test_tiles_equal_the_whole_frame(studio: Any, tmp_path: Path, feature: Calla
     assert whole["ViewLayer.Combined.R"].shape == (height, width)
     different = {name for name in whole if not np.array_equal(whole[name], assembled[name], equal_nan=True)}
     assert not different
+    # Uneven ones at once come to what they come to alone.
+    block = uneven(width, height)
+    for part, path in zip(block, studio.render_parts(block), strict=True):
+        cut = channels_of(path)
+        assert cut.keys() == whole.keys()
+        here = np.s_[part.y0 : part.y1, part.x0 : part.x1]
+        assert not {name for name in whole if not np.array_equal(whole[name][here], cut[name], equal_nan=True)}
+
+
+def test_parts_are_tiles_like_any_other(studio: Any) -> None:
+    studio.take(adaptive)
+    paths = studio.render_parts(BLOCK)
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
+    for part, path in zip(BLOCK, paths, strict=True):
+        alone, cut = (inspect_image(one) for one in (studio.render(part), path))
+        assert (cut.pixel_digest, cut.channels, cut.size) == (alone.pixel_digest, alone.channels, cut.size)
+        assert level0_problems(cut, studio.spec, part, linear=True) == ()
+        assert str(oiio.ImageInput.open(str(path)).spec().get_string_attribute("compression")) == "zip"
+
+
+@pytest.mark.parametrize("parts", [BLOCK[:3], (*BLOCK, BLOCK[0]), (*BLOCK[:3], BLOCK[3].shifted(0, 1))])
+def test_parts_that_do_not_fill_their_region_are_no_request(studio: Any, parts: tuple[Region, ...]) -> None:
+    studio.take()
+    asked = studio.request(hull(BLOCK)).model_dump()
+    with pytest.raises(ValidationError, match="don't make up"):
+        RenderRequest.model_validate(asked | {"parts": parts})
+    with pytest.raises(ValidationError, match="don't make up"):
+        RenderRequest.model_validate(asked | {"parts": BLOCK, "linear": False})
 
 
 def test_a_pass_is_not_lost(studio: Any) -> None:

@@ -9,6 +9,7 @@ from dispatcher.bench import Bench
 
 from renderbros_addon.dispatcher import jobs, standings, tasks, waiting, workers
 from renderbros_addon.protocol.leases import Lease
+from renderbros_addon.protocol.regions import fill, hull
 
 
 def why(bench: Bench, job_id: str) -> str | None:
@@ -29,10 +30,14 @@ def test_priority_then_open_scene_then_age(bench: Bench) -> None:
 
 def test_frame_by_frame_tile_by_tile(bench: Bench) -> None:
     worker = bench.worker()
-    bench.job(frames=(-3, 8), tiles=(2, 2))
-    seen = [lease.task for _ in range(8) for lease in bench.lease(worker)]
-    assert [task.frame for task in seen] == [-3] * 4 + [8] * 4
-    assert [(task.region.x0, task.region.y0) for task in seen[:4]] == [(0, 0), (16, 0), (0, 8), (16, 8)]
+    bench.job(frames=(-3, 8), tiles=(4, 4))
+    seen = [lease.task for _ in range(32) for lease in bench.lease(worker)]
+    assert [task.frame for task in seen] == [-3] * 16 + [8] * 16
+    # Those that follow each other lie together, to be rendered at once.
+    for size in (2, 4, 8):
+        for start in range(0, 32, size):
+            run = [task.region for task in seen[start : start + size]]
+            assert fill(run, hull(run))
 
 
 def test_series_engine_and_device_must_fit(bench: Bench) -> None:

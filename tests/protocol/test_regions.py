@@ -39,6 +39,7 @@ def test_tiles_are_even_and_in_order(width: int, height: int, grid: TileGrid):
         assert min(lengths) >= 1
         assert max(lengths) - min(lengths) <= 1
     assert sum(t.width * t.height for t in tiles) == width * height
+    assert sorted(map(str, grid.in_blocks(width, height))) == sorted(map(str, tiles))
 
 
 @given(grids)

@@ -155,6 +155,19 @@ def test_a_killed_renderer_is_named_and_replaced(dispatcher: Dispatcher, submit:
 
 
 @posix
+def test_tiles_at_once_share_no_failure(
+    dispatcher: Dispatcher, submit: Submit, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = submit(tiles="8x8", samples=1000)
+    work()
+    until("two at once", lambda: sum(task.sample is not None for task in dispatcher.client.job(job.id).running) > 1)
+    renderers()[0].send_signal(signal.SIGSEGV)
+    until("done", lambda: dispatcher.client.job(job.id).status is JobStatus.COMPLETED, 90)
+    assert "tiles at once failed (crashed)" in caplog.text
+    assert failures_of(dispatcher, job.id) == [], "none of them did it again when it was alone"
+
+
+@posix
 def test_a_stopped_renderer_is_hung(dispatcher: Dispatcher, submit: Submit, work: Work) -> None:
     job = submit(samples=LONG)
     work(heartbeat_timeout=3.0)

@@ -43,7 +43,7 @@ def test_long_tasks_are_leased_one_ahead() -> None:
     first = add(board, 1)[0]
     assert board.wanted() == 1
     board.ready(first)
-    assert board.next_ready(0) is first
+    assert board.next_ready(0) == [first]
     assert board.wanted() == 1
     second = add(board, 1)[0]
     assert board.wanted() == 0
@@ -55,9 +55,9 @@ def test_long_tasks_are_leased_one_ahead() -> None:
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.02, 31), (0.2, 9), (0.5, 3), (1.5, 1), (60, 1)])
 def test_short_tasks_are_leased_in_batches(seconds: float, ahead: int) -> None:
     board = Board()
-    board.took(HeldTask(lease(0), 0.0), 30, seconds)  # the job's first, which opened its file
+    board.took([HeldTask(lease(0), 0.0)], 30, seconds)  # the job's first, which opened its file
     for _ in range(3):
-        board.took(HeldTask(lease(0), 0.0), seconds, seconds)
+        board.took([HeldTask(lease(0), 0.0)], seconds, seconds)
     wanted = board.wanted()
     assert wanted == (ahead + 1 if ahead > 1 else 1)
     # No lease for each task that is through: a batch is asked for when it is worth it.
@@ -73,7 +73,7 @@ def test_short_tasks_are_leased_in_batches(seconds: float, ahead: int) -> None:
 def test_a_slow_way_to_the_dispatcher_is_outlasted() -> None:
     board = Board()
     for _ in range(3):
-        board.took(HeldTask(lease(0), 0.0), 1.0, 1.0)
+        board.took([HeldTask(lease(0), 0.0)], 1.0, 1.0)
     assert board.wanted() == 1
     board.travelled(0.05)
     board.travelled(4.0)
@@ -87,19 +87,17 @@ def test_a_batch_that_turns_out_long_is_given_back() -> None:
     board = Board()
     short = HeldTask(lease(0), 0.0)
     for _ in range(3):
-        board.took(short, 0.05, 0.05)
+        board.took([short], 0.05, 0.05)
     tasks = add(board, 20)
     for task in tasks:
         board.ready(task)
-    first, second = (board.next_ready(0) for _ in range(2))
-    assert first
-    assert second
+    (first,), (second,) = (board.next_ready(0) for _ in range(2))
     for task, seconds in ((first, 20.0), (second, 20.0)):
         task.lease = task.lease.model_copy(update={"task": task.lease.task.model_copy(update={"job_id": "long"})})
-        given_back = board.took(task, seconds, 20.0)
+        given_back = board.took([task], seconds, 20.0)
     assert given_back == tasks[:2:-1], "all but the next"
-    assert board.next_ready(0) is tasks[2]
-    assert board.next_ready(0) is None
+    assert board.next_ready(0) == [tasks[2]]
+    assert board.next_ready(0) == []
 
 
 def test_what_the_renderer_has_ahead_goes_back_if_it_was_not_begun() -> None:
@@ -108,22 +106,22 @@ def test_what_the_renderer_has_ahead_goes_back_if_it_was_not_begun() -> None:
     tasks = add(board, 3)
     for task in tasks:
         board.ready(task)
-    assert board.next_ready(0) is tasks[0]
-    assert board.next_of("another job") is None
-    assert board.next_of("j") is tasks[1]
-    board.put_back(tasks[1])
-    assert board.next_of("j") is tasks[1]
+    assert board.next_ready(0) == [tasks[0]]
+    assert board.next_of("another job") == []
+    assert board.next_of("j") == [tasks[1]]
+    board.put_back([tasks[1]])
+    assert board.next_of("j") == [tasks[1]]
     board.cancel(tasks[1].lease.id)
     # It is not at work yet: what is, is not to be interrupted for it.
     assert interrupted == []
-    assert not board.begin(tasks[1])
+    assert not board.begin([tasks[1]])
     board.cancel(tasks[2].lease.id)
-    assert board.next_of("j") is None
+    assert board.next_of("j") == []
 
 
 def test_results_that_pile_up_stop_the_leasing() -> None:
     board = Board()
-    board.took(HeldTask(lease(0), 0.0), 0.1, 0.1)
+    board.took([HeldTask(lease(0), 0.0)], 0.1, 0.1)
     for task in add(board, 16):
         board.finish(task, HandBack("done"))
     assert board.wanted() == 0
@@ -138,7 +136,7 @@ def test_a_cancel_interrupts_only_what_renders() -> None:
     board = Board(interrupt=interrupted.append)
     fetching, ready, rendering = add(board, 3)
     board.ready(rendering)
-    assert board.next_ready(0) is rendering
+    assert board.next_ready(0) == [rendering]
     board.ready(ready)
     for task in (fetching, ready, rendering):
         board.cancel(task.lease.id)
@@ -161,7 +159,7 @@ def test_closing_hands_over_what_waits_and_wants_nothing() -> None:
     for task in waiting:
         board.ready(task)
     assert board.close() == waiting
-    assert board.next_ready(0) is None
+    assert board.next_ready(0) == []
     assert board.wanted() == 0
     board.reopen()
     assert not board.empty
@@ -172,5 +170,5 @@ def test_waiting_ends_when_something_comes() -> None:
     task = add(board, 1)[0]
     threading.Timer(0.1, board.ready, [task]).start()
     began = time.monotonic()
-    assert board.next_ready(5) is task
+    assert board.next_ready(5) == [task]
     assert time.monotonic() - began < 2

@@ -27,6 +27,7 @@ from .config import DispatcherConfig
 from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
+from .litter import Litter
 from .metrics import Metrics
 from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
@@ -70,6 +71,7 @@ class Dispatcher:
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
         )
+        self.litter = Litter(self.store, self.blobs)
         self.neighbours = Neighbours(self.store, self._hear_neighbour, self.hub.wake_all)
         self._seen: dict[str, float] = {}
         self._seen_lock = threading.Lock()
@@ -93,6 +95,7 @@ class Dispatcher:
         self.store.listen(self.metrics.count)
         self.intake.start()
         self.sweeper.start()
+        self.litter.start()
         self.neighbours.start()
         self.ready = True
 
@@ -102,6 +105,7 @@ class Dispatcher:
         self.hub.stop()
         self.neighbours.close()
         self.sweeper.close()
+        self.litter.close()
         self.intake.close()
         self.store.close()
         self._lock.release()

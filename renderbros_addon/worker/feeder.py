@@ -53,6 +53,7 @@ class Feeder:
         self._on_refused = on_refused
         self._release = release
         self._ended = ended
+        self._refused = False
 
     def run(self) -> None:
         """Until the agent ends."""
@@ -66,8 +67,12 @@ class Feeder:
             except Stopped:
                 return
             except Refused as error:
-                self._on_refused(error)
-                return
+                if self._refused:
+                    self._on_refused(error)
+                    return
+                # Once may be a line that garbled the token.
+                self._refused = True
+                self._ended.wait(1.0)
             except (DispatcherError, DispatcherUnreachable) as error:
                 log.warning("asking for work failed: %s", error)
                 self._ended.wait(_WAIT_AFTER_REFUSAL)
@@ -76,6 +81,7 @@ class Feeder:
         idle = self._board.empty
         request = LeaseRequest(count=wanted, open_job=self._board.last_job)
         batch = self._poll.lease(request, wait=self._poll_seconds)
+        self._refused = False
         if self._ended.is_set():
             # They came after all that was held was handed back.
             for lease in batch.leases:

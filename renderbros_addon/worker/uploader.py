@@ -27,7 +27,14 @@ UPLOADS = 4
 _NO_ROOM = 507
 _WAIT_FOR_ROOM = 5.0
 _TRIES_AFTER_FAULTS = 5
-"""A dispatcher that answers with a fault of its own is asked again so often."""
+"""A dispatcher that answers with a fault of its own, or with what makes no sense, is asked again so often."""
+
+_CERTAIN = frozenset({"unknown_lease", "conflict", "unknown_file", "same_name"})
+"""Words that only who understood the question says."""
+
+
+def _is_certain(error: DispatcherError) -> bool:
+    return error.problem.word in _CERTAIN or error.problem.status >= 500
 
 
 class Turns:
@@ -129,6 +136,12 @@ class Uploader:
                 if error.problem.status >= 500 and tries_left > 0:
                     log.warning("the dispatcher has a fault: %s; trying again", error, extra=task.extra)
                     if self._ended.wait(2.0):
+                        raise Stopped("stopped while reporting") from error
+                    continue
+                if not _is_certain(error) and tries_left > 0:
+                    # A line that garbles what is asked makes nonsense of it: the answer is believed if it stays.
+                    log.info("the dispatcher refuses: %s; asking again", error, extra=task.extra)
+                    if self._ended.wait(0.5):
                         raise Stopped("stopped while reporting") from error
                     continue
                 report = self._report_about(task, report, error)

@@ -102,7 +102,9 @@ class Link:
             return
         both = (writer, to_there)
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(self._pass_on("up", reader, to_there, both), self._pass_on("down", there, writer, both))
+            await asyncio.gather(
+                self._pass_on("up", reader, to_there, both), self._pass_on("down", there, writer, both)
+            )
         for end in both:
             end.close()
 
@@ -153,7 +155,7 @@ class Link:
                 if copy is not None:
                     copy += data
                     if _is_whole(copy):
-                        asyncio.ensure_future(self._repeat(bytes(copy)))
+                        self._repeating = asyncio.create_task(self._repeat(bytes(copy)))
                         copy = None
             sink.write_eof()
         except (OSError, RuntimeError):

@@ -6,6 +6,7 @@ four times as impatient. What takes processor time stays as long as it is.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -47,10 +48,8 @@ class SetClock:
     def offset(self) -> float:
         if time.monotonic() - self._looked > 0.05:
             self._looked = time.monotonic()
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 self._offset = float(self._told.read_text() or 0)
-            except (OSError, ValueError):
-                pass
         return self._offset
 
     def take_over(self) -> None:

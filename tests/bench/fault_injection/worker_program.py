@@ -7,8 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(Path(__file__).resolve().parent)]
+sys.path.extend(str(path) for path in Path(__file__).resolve().parents[2:4])
 
 from timing import SetClock, shorten
 

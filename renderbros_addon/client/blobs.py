@@ -33,8 +33,9 @@ since a file is rarely there already, and little of it."""
 SEND_TIMEOUT = 30.0
 """Seconds for one chunk to leave (urllib3 sends under the connect timeout)."""
 
-VERIFY_TIMEOUT = 300.0
-"""Seconds for the dispatcher to verify and store what it got before it answers."""
+VERIFIED_PER_SECOND = 20e6
+"""Bytes a second that the dispatcher verifies and stores, at the least, before it answers; on top of the read timeout.
+An answer that got lost must not hold up a worker for as long as the largest file may take."""
 
 _TRIES_IF_RIGHT = 5
 """How often a file that is right here is sent if it comes in wrong there: then it is damaged on the way."""
@@ -165,7 +166,7 @@ def _put(
             data=(compressed(tail) if packed else tail) if size else b"",
             headers=headers,
             connect_timeout=max(SEND_TIMEOUT, connection.timeout[0]),
-            read_timeout=max(VERIFY_TIMEOUT, connection.timeout[1]),
+            read_timeout=connection.timeout[1] + size / VERIFIED_PER_SECOND,
         )
     if not packed and end - offset >= PROBE and response.status_code in (201, 202):
         connection.upload_rate = (end - offset) / max(1e-6, time.monotonic() - began)

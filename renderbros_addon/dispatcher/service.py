@@ -80,7 +80,9 @@ class Dispatcher:
     def _checker(self) -> ImageChecker:
         config = self.config
         memory = config.checker_memory or DEFAULT_MEMORY
-        return ImageChecker(config.checker_command, timeout=config.checker_timeout, max_memory=memory)
+        return ImageChecker(
+            config.checker_command, timeout=config.checker_timeout, max_memory=memory, writable=[self._scratch]
+        )
 
     def start(self) -> None:
         """Migrate, take up what an earlier run left, and begin to sweep. Once started, does nothing."""

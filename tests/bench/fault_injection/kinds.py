@@ -297,7 +297,7 @@ class Injector:
     def step(self) -> None:
         """Inject what is due."""
         accepted = self._scene.watch.look.accepted
-        due = min(self._all, 1 + int(self._all * accepted / (self._frames * 0.92)))
+        due = min(self._all, 1 + int(self._all * accepted / (self._frames * 0.85)))
         if not self._planned or self.done >= due:
             return
         behind = due - self.done > self.MOST_BEHIND

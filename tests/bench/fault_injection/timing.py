@@ -16,7 +16,7 @@ from renderbros_addon.dispatcher import litter, store
 from renderbros_addon.worker import feeder, renewer, uploader
 
 USUAL_LEASE = 60.0
-ORPHAN_SECONDS = 5.0
+ORPHAN_SECONDS = 15.0
 """After so long without a use, instead of an hour, an upload that nothing refers to is removed."""
 
 

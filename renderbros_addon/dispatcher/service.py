@@ -90,7 +90,7 @@ class Dispatcher:
             return
         self._started = True
         self.store.migrate()
-        self.store.change(lambda tx: leases.grace(tx, self.config.lease_seconds))
+        self.store.change(self.sweeper.start_waits_anew)
         self.store.listen(self.callers.forget)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)

@@ -7,7 +7,6 @@ becomes of an image is settled while it renders the next.
 from __future__ import annotations
 
 import logging
-import shutil
 import stat
 import threading
 import time
@@ -24,11 +23,11 @@ from .checkout import Checkouts, remove_tree
 from .failures import failure, of_disk, of_failed_request, of_lost_renderer
 from .recycling import Recycling
 from .renderer_process import RendererLost, RendererProcess, RendererStopped
+from .room import is_nearly_full
 from .supervisor import Supervisor
 
 log = logging.getLogger("renderbros.worker")
 
-_NEARLY_FULL = 16 << 20
 _SENDS_PER_SECOND = 4.0
 _REST_SECONDS = 60.0
 """Without work for so long, a machine gets back what the last scene takes of it."""
@@ -63,6 +62,7 @@ class RenderLoop:
         self._ended = ended
         self._ahead: _Sent | None = None
         self._recycling = Recycling()
+        self._was_full = False
 
     def run(self) -> None:
         """Until the agent ends."""
@@ -114,12 +114,25 @@ class RenderLoop:
             if isinstance(outcome, Image):
                 self._give_back(self._board.took(task, seconds, outcome.render_seconds), "it would wait here for long")
                 log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds, extra=task.extra)
+                self._was_full = False
             elif isinstance(outcome, Failure):
+                outcome = self._once_if_full(outcome)
+            if isinstance(outcome, Failure):
                 log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
             self._board.finish(task, outcome)
         if not starts:
             self._wait_for_renderer()
         self._checkouts.retire(keep=self._supervisor.job)
+
+    def _once_if_full(self, outcome: Failure) -> Outcome:
+        """A full disk is told of once: what else is at hand goes back, and nobody's fault, until there is room."""
+        if outcome.code is not FailureCode.DISK_FULL:
+            return outcome
+        why = "the disk is full"
+        self._give_back(self._board.close(), why)
+        self._board.reopen()
+        again, self._was_full = self._was_full, True
+        return HandBack(why) if again else outcome
 
     def _renderer_for(self, job_id: str) -> RendererProcess:
         renderer = self._supervisor.ready_for(job_id)
@@ -145,6 +158,8 @@ class RenderLoop:
         self._recycling.served(renderer)
         try:
             if isinstance(reply, Rendered):
+                if is_nearly_full(self._results):
+                    return failure(FailureKind.WORKER, FailureCode.DISK_FULL, "the worker's disk is full")
                 return self._take(task, Path(sent.request.out_dir), reply, renderer.peak_memory)
             return of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
         except OSError as error:
@@ -213,7 +228,7 @@ class RenderLoop:
     def _disk_full_behind(self, reply: Failed) -> bool:
         # A file Blender could not write looks like the scene's fault, which would end the whole job.
         return reply.code in (FailureCode.RENDER_ERROR, FailureCode.BAD_OUTPUT, FailureCode.CRASHED) and (
-            shutil.disk_usage(self._results).free < _NEARLY_FULL
+            is_nearly_full(self._results)
         )
 
     def _teller(self, task: HeldTask) -> Callable[[Progress], None]:

@@ -18,6 +18,7 @@ from ..protocol.workers import Capabilities
 from .board import Board, HandBack, HeldTask, Image
 from .checkout import remove_tree
 from .failures import failure, of_disk
+from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
 
@@ -152,7 +153,7 @@ class Uploader:
             except OSError as error:
                 report = of_disk(error)
 
-    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure:
+    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure | HandBack:
         """Level 0 of verification: what does not pass is reported as a failure and never uploaded."""
         lease = task.lease
         try:
@@ -181,7 +182,9 @@ class Uploader:
         )
         return TaskResult(output=output, extras=tuple(extras), stats=stats)
 
-    def _bad_output(self, task: HeldTask, why: str) -> Failure:
+    def _bad_output(self, task: HeldTask, why: str) -> Failure | HandBack:
+        if is_nearly_full(self._results):
+            return HandBack(f"the disk is full, and {why}")
         log.warning("the image does not pass: %s", why, extra=task.extra)
         return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the rendered image does not pass: {why}")
 

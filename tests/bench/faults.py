@@ -68,7 +68,7 @@ scenes.save(Path(sys.argv[2]))
 os._exit(0)
 """
 TILED_SHARE = 0.15
-LONGEST = 900.0
+LONGEST = 420.0
 """Seconds after which a job that has not ended is lost."""
 
 

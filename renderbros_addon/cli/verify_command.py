@@ -62,9 +62,10 @@ def verify(
         raise BadInput("--exact lets nothing differ, and --honest says how much may: give one of them")
     if heatmap is not None:
         _check_heatmap(heatmap, inputs)
+    writable = [heatmap.absolute().parent] if heatmap else []
     try:
         # Whoever sent the images may have made them to break a decoder: that happens in a child, under limits.
-        with ImageChecker(own_command("check-images")) as checker:
+        with ImageChecker(own_command("check-images"), writable=writable) as checker:
             found = checker.compare(expected, actual, where, exact=exact, honest=honest, heatmap=heatmap)
     except (ImageError, CheckerFailed, OSError) as error:
         # Not a failure like those of other commands: their exit code would say that the images differ.

@@ -33,8 +33,12 @@ since a file is rarely there already, and little of it."""
 SEND_TIMEOUT = 30.0
 """Seconds for one chunk to leave (urllib3 sends under the connect timeout)."""
 
-VERIFY_TIMEOUT = 300.0
-"""Seconds for the dispatcher to verify and store what it got before it answers."""
+VERIFIED_PER_SECOND = 20e6
+"""Bytes a second that the dispatcher verifies and stores, at the least, before it answers; on top of the read timeout.
+An answer that got lost must not hold up a worker for as long as the largest file may take."""
+
+_TRIES_IF_RIGHT = 5
+"""How often a file that is right here is sent if it comes in wrong there: then it is damaged on the way."""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z", re.ASCII)
 
@@ -73,7 +77,7 @@ def upload(
     """
     told = progress or _ignore
     retrier = connection.retrier()
-    furthest = 0
+    furthest = garbled = 0
     from_start = probed = False
     unasked = size <= SENT_UNASKED
     packing = Packing(connection, path, size)
@@ -112,10 +116,18 @@ def upload(
             retrier.wait(error_for(problem))
         elif response.status_code == 422:
             if offset == 0:
-                raise WrongDigest(f"{path} does not have the SHA-256 {sha256}: was it changed meanwhile?")
+                garbled += 1
+                if garbled >= _TRIES_IF_RIGHT or _sha256_of(path) != sha256:
+                    raise WrongDigest(f"{path} does not have the SHA-256 {sha256}: was it changed meanwhile?")
+                retrier.wait(DispatcherUnreachable(f"{path.name} came in wrong at {connection.url}"))
             from_start = True
         else:
             raise error_for(problem_of(response))
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _kept(connection: Connection, sha256: str) -> int | None:
@@ -154,7 +166,7 @@ def _put(
             data=(compressed(tail) if packed else tail) if size else b"",
             headers=headers,
             connect_timeout=max(SEND_TIMEOUT, connection.timeout[0]),
-            read_timeout=max(VERIFY_TIMEOUT, connection.timeout[1]),
+            read_timeout=connection.timeout[1] + size / VERIFIED_PER_SECOND,
         )
     if not packed and end - offset >= PROBE and response.status_code in (201, 202):
         connection.upload_rate = (end - offset) / max(1e-6, time.monotonic() - began)

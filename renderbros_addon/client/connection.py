@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from requests.auth import AuthBase
 
 from ..protocol.base import API_PREFIX
+from ..protocol.digests import HEADER, content_digest, is_garbled
 from ..protocol.problems import CONTENT_TYPE, Problem
 from .errors import DispatcherUnreachable, error_for
 from .retry import Retrier, parse_retry_after
@@ -94,6 +95,7 @@ class Connection:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = body.model_dump_json().encode()
+            headers[HEADER] = content_digest(data)
         retrier = self.retrier()
         while True:
             retrier.check_stopped()
@@ -124,7 +126,7 @@ class Connection:
     ) -> requests.Response:
         """One attempt; DispatcherUnreachable for anything short of an answer with a status."""
         try:
-            return self._session().request(
+            response = self._session().request(
                 method,
                 f"{self.url}{'' if root else API_PREFIX}{path}",
                 data=data,
@@ -139,6 +141,11 @@ class Connection:
             )
         except requests.RequestException as error:
             raise unreachable(self.url, error) from error
+        if not stream and method != "HEAD" and is_garbled(response.content, response.headers.get(HEADER)):
+            # What is still on this connection is not to be trusted either.
+            self._session().close()
+            raise DispatcherUnreachable(f"the answer of {self.url} was garbled on the way")
+        return response
 
     def wait_or_raise(self, retrier: Retrier, error: DispatcherUnreachable) -> None:
         """Wait before the next try, or raise ``error`` if there is none."""
@@ -242,10 +249,15 @@ def may_pass(response: requests.Response) -> bool:
     """Is it worth asking again?
 
     A 500 is only if it holds no problem document: then it is not the dispatcher's word but that of the server around
-    it, which says so to whoever was waiting when the dispatcher was stopped.
+    it, which says so to whoever was waiting when the dispatcher was stopped. So is a 400, which that server answers to
+    what it can't read, and one that says that the request was garbled.
     """
+    if response.status_code in RETRIED_STATUSES:
+        return True
     bare = response.headers.get("Content-Type", "").partition(";")[0].strip() != CONTENT_TYPE
-    return response.status_code in RETRIED_STATUSES or (response.status_code == 500 and bare)
+    if response.status_code == 400 and not bare:
+        return problem_of(response).word == "garbled"
+    return response.status_code in (400, 500) and bare
 
 
 def problem_of(response: requests.Response) -> Problem:

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
-from .inflating import CODING, BadCoding, Inflater
+from .inflating import CODING, BadCoding, Bomb, Inflater
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -189,6 +189,9 @@ async def _receive(
             upload.close()
             return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
         whole = await run_in_threadpool(_end, upload, take, bytes(buffer), tell)
+    except Bomb:
+        await run_in_threadpool(upload.discard)
+        raise
     finally:
         if not upload.closed:
             await run_in_threadpool(upload.close)

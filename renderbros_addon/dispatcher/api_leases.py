@@ -15,6 +15,7 @@ from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, Ren
 from ..protocol.results import Failure, TaskResult
 from . import failures, leases, results, scheduler, workers
 from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
+from .errors import Unprocessable
 from .idempotency import Answer, Key, once
 from .problems import DOCUMENTED
 from .service import Dispatcher
@@ -107,7 +108,12 @@ def result(lease_id: Identifier, given: TaskResult, service: Service, worker: Ca
     """Hand in a result whose blobs are uploaded. It is looked at later; the worker can go on."""
     files = {given.output.sha256, *(extra.output.sha256 for extra in given.extras)}
     missing = [sha256 for sha256 in files if service.blobs.size(sha256) is None]
-    return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
+    try:
+        return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
+    except Unprocessable:
+        # Its files were sent for this alone.
+        service.intake.discard(files)
+        raise
 
 
 @router.post("/{lease_id}/failure", status_code=204)

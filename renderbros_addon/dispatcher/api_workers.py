@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
-from . import checks, standings, views, workers
+from . import checks, failures, leases, standings, views, workers
 from .dependencies import IdempotencyKey, Service, answered, respond
 from .errors import NotFound
 from .idempotency import Key, once
@@ -22,8 +22,18 @@ router = APIRouter(prefix="/workers", tags=["workers"], responses=DOCUMENTED)
 
 @router.post("", status_code=201)
 def enrol(enrolment: Enrolment, service: Service) -> Enrolled:
-    """Become a worker. Name and secret again give the same worker and the same token, so no key is needed."""
-    return service.store.change(lambda tx: workers.enrol(tx, enrolment))
+    """Become a worker. Name and secret again give the same worker and the same token, so no key is needed.
+
+    Whoever enrols has just begun: what the worker held before is handed back, for nobody is at it any more.
+    """
+
+    def change(tx: Tx) -> Enrolled:
+        enrolled = workers.enrol(tx, enrolment)
+        for lease in leases.held_of_worker(tx.conn, enrolled.id):
+            failures.release(tx, lease.id, enrolled.id)
+        return enrolled
+
+    return service.store.change(change)
 
 
 @router.get("")

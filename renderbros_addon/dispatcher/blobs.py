@@ -56,6 +56,9 @@ RESERVE = 64 << 20
 STALE_AFTER = 24 * 3600.0
 """Seconds after its last byte when a partial upload is given up."""
 
+SMALL = 1 << 20
+"""Bytes of a partial upload below which it is hardly worth going on with: it may be given up sooner."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -288,13 +291,24 @@ class BlobStore:
 
     # Housekeeping
 
-    def sweep(self, older_than: float = STALE_AFTER) -> int:
-        """Remove partial uploads that nobody has added to for ``older_than`` seconds; returns how many."""
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Digests of the blobs that were put here more than ``seconds`` ago."""
+        for batch in obstore.list(self._store):
+            for found in batch:
+                sha256 = str(found["path"]).rpartition("/")[2]
+                if _DIGEST.match(sha256) and time.time() - found["last_modified"].timestamp() > seconds:
+                    yield sha256
+
+    def sweep(self, older_than: float = STALE_AFTER, small_older_than: float = STALE_AFTER) -> int:
+        """Remove partial uploads that nobody has added to for ``older_than`` seconds, or ``small_older_than`` if they
+        are smaller than :data:`SMALL`; returns how many."""
         self._swept = time.monotonic()
         removed = 0
         with self._lock:
             for part in self._spool.glob("*.part"):
-                if part.stem not in self._uploads and time.time() - part.stat().st_mtime >= older_than:
+                status = part.stat()
+                least = min(older_than, small_older_than) if status.st_size < SMALL else older_than
+                if part.stem not in self._uploads and time.time() - status.st_mtime >= least:
                     part.unlink(missing_ok=True)
                     removed += 1
         if removed:

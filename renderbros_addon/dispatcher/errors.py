@@ -55,6 +55,12 @@ class Forbidden(RequestRefused):
     status, word, title = 403, "forbidden", "Not allowed"
 
 
+class Garbled(RequestRefused):
+    """It was changed on the way."""
+
+    status, word, title = 400, "garbled", "Not what was sent"
+
+
 class TooLarge(RequestRefused):
     status, word, title = 413, "too_large", "Too large"
 

@@ -16,14 +16,15 @@ from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
 from . import asking, checks, jobs, leases, scheduler, tasks
 from .store import Tx
-from .tables import AnyRow, blocks, failures
+from .tables import AnyRow, blocks, failures, results
 from .tables import workers as workers_table
 
 DISTINCT_WORKERS = 3
 """Workers that must have failed a task before it is given up; with no one else to ask, so many attempts in all."""
 
 STRIKES = 3
-"""Failures of one worker on a job after which it gets no more of its tasks."""
+"""Failures of one worker on a job, with no result accepted in between, after which it gets no more of its tasks: one
+that now and then loses a renderer does more good than harm."""
 
 TRANSIENT_LIMIT = 10
 """Transient failures of a task that are free; each further one counts as the worker's."""
@@ -182,12 +183,16 @@ def fit_for(tx: Tx, job_id: str) -> frozenset[str]:
 
 
 def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:
+    good = select(func.coalesce(func.max(results.c.received_at), 0.0)).where(
+        results.c.job_id == job_id, results.c.worker_id == worker_id, results.c.status == "accepted"
+    )
     strikes = tx.conn.execute(
         select(func.count()).where(
             failures.c.job_id == job_id,
             failures.c.worker_id == worker_id,
             failures.c.kind == FailureKind.WORKER,
             failures.c.counted,
+            failures.c.at >= good.scalar_subquery(),
         )
     ).scalar_one()
     if strikes >= STRIKES:

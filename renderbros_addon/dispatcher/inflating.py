@@ -25,6 +25,10 @@ class BadCoding(Exception):
     """The compressed bytes are broken, or grow beyond all measure."""
 
 
+class Bomb(BadCoding):
+    """What was made of it so far is nothing that anybody will go on with."""
+
+
 class Inflater:
     """Called with compressed bytes, it calls ``write`` with what is in them; BadCoding, and what ``write`` raises."""
 
@@ -45,7 +49,7 @@ class Inflater:
                 raise BadCoding(f"not a gzip stream: {error}") from error
             self._made += len(piece)
             if self._made > _FREE + MOST_GROWTH * self._taken:
-                raise BadCoding(f"compressed by more than a factor of {MOST_GROWTH}: send it as it is")
+                raise Bomb(f"compressed by more than a factor of {MOST_GROWTH}: send it as it is")
             if piece:
                 self._write(piece)
             left = self._unpacker.unconsumed_tail or self._unpacker.unused_data

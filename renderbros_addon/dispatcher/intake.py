@@ -11,7 +11,7 @@ import logging
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from ..imaging.checker import ImageChecker
@@ -298,9 +298,13 @@ class Intake:
             self._blobs.delete(sha256)
         self._store.change(lambda tx: frames.settle(tx, job_id, frame))
 
-    def _delete_all(self, result: AnyRow, extras: Sequence[AnyRow]) -> None:
-        for sha256 in {result.sha256, *(extra.sha256 for extra in extras)}:
+    def discard(self, files: Collection[str]) -> None:
+        """Delete those of these blobs that nothing needs."""
+        for sha256 in files:
             self._delete_spare(sha256)
+
+    def _delete_all(self, result: AnyRow, extras: Sequence[AnyRow]) -> None:
+        self.discard({result.sha256, *(extra.sha256 for extra in extras)})
 
     def _delete_spare(self, sha256: str) -> None:
         with self._store.read() as conn:

@@ -337,3 +337,8 @@ def last_failure(conn: Connection, job_id: str) -> tuple[FailureCode, str] | Non
         .limit(1)
     ).first()
     return (FailureCode(row.code), row.message) if row else None
+
+
+def blocked_by_now(tx: Tx) -> None:
+    """No job began to be blocked later than now: a clock that was set back must not make it wait for that."""
+    tx.conn.execute(update(jobs).where(jobs.c.blocked_since > tx.now).values(blocked_since=tx.now))

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import Forbidden, RequestRefused, TooLarge
+from ..protocol.digests import HEADER, content_digest, is_garbled
+from .errors import Forbidden, Garbled, RequestRefused, TooLarge
 from .problems import problem_response
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -34,6 +35,7 @@ class Limits:
             self._check_origin(Headers(scope=scope))
             if scope["type"] == "http" and not scope["path"].startswith(self._blobs):
                 receive = await self._read(Headers(scope=scope), receive)
+                send = _with_digest(send)
         except RequestRefused as refusal:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal.word})
@@ -67,6 +69,8 @@ class Limits:
             more = message.get("more_body", False)
             if len(body) > self._max_json:
                 raise too_large
+        if is_garbled(body, headers.get(HEADER)):
+            raise Garbled("this is not what was sent, by its digest: send it again")
         return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
 
@@ -77,6 +81,25 @@ def _replay(first: Message, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return replaying
+
+
+def _with_digest(send: Send) -> Send:
+    """Add the digest of a body that is sent in one piece."""
+    started: list[Message] = []
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            started.append(message)
+            return
+        if started:
+            start = started.pop()
+            if message["type"] == "http.response.body" and message.get("body") and not message.get("more_body"):
+                digest = (HEADER.lower().encode(), content_digest(message["body"]).encode())
+                start = {**start, "headers": [*start.get("headers", ()), digest]}
+            await send(start)
+        await send(message)
+
+    return sending
 
 
 def _host_name(host: str) -> str | None:

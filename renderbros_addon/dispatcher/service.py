@@ -27,6 +27,7 @@ from .config import DispatcherConfig
 from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
+from .litter import Litter
 from .metrics import Metrics
 from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
@@ -70,6 +71,7 @@ class Dispatcher:
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
         )
+        self.litter = Litter(self.store, self.blobs)
         self.neighbours = Neighbours(self.store, self._hear_neighbour, self.hub.wake_all)
         self._seen: dict[str, float] = {}
         self._seen_lock = threading.Lock()
@@ -78,7 +80,9 @@ class Dispatcher:
     def _checker(self) -> ImageChecker:
         config = self.config
         memory = config.checker_memory or DEFAULT_MEMORY
-        return ImageChecker(config.checker_command, timeout=config.checker_timeout, max_memory=memory)
+        return ImageChecker(
+            config.checker_command, timeout=config.checker_timeout, max_memory=memory, writable=[self._scratch]
+        )
 
     def start(self) -> None:
         """Migrate, take up what an earlier run left, and begin to sweep. Once started, does nothing."""
@@ -86,13 +90,14 @@ class Dispatcher:
             return
         self._started = True
         self.store.migrate()
-        self.store.change(lambda tx: leases.grace(tx, self.config.lease_seconds))
+        self.store.change(self.sweeper.start_waits_anew)
         self.store.listen(self.callers.forget)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
         self.store.listen(self.metrics.count)
         self.intake.start()
         self.sweeper.start()
+        self.litter.start()
         self.neighbours.start()
         self.ready = True
 
@@ -102,6 +107,7 @@ class Dispatcher:
         self.hub.stop()
         self.neighbours.close()
         self.sweeper.close()
+        self.litter.close()
         self.intake.close()
         self.store.close()
         self._lock.release()

@@ -148,6 +148,14 @@ class PartialUpload:
         finally:
             self._lock.release()
 
+    def discard(self) -> None:
+        """Let go, and keep nothing."""
+        with self._lock:
+            if not self._superseded and not self._closed:
+                self._close_file()
+                self._path.unlink(missing_ok=True)
+        self.close()
+
     @property
     def closed(self) -> bool:
         return self._closed

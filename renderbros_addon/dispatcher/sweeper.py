@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from . import failures, idempotency, leases, standings, unclaimed, waiting, workers
-from .store import Store
+from . import failures, idempotency, jobs, leases, standings, tasks, unclaimed, waiting, workers
+from .store import Store, Tx
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -81,9 +81,16 @@ class Sweeper:
         log.warning("this dispatcher was stopped, or the clock was set: %.0f s are missing", seconds)
         self._started = self._store.clock()
         try:
-            self._store.change(lambda tx: leases.grace(tx, self._lease_seconds))
+            self._store.change(self.start_waits_anew)
         except Exception:
             log.exception("leases could not be prolonged")
+
+    def start_waits_anew(self, tx: Tx) -> None:
+        """Whatever waits for a moment waits from now on: what the clock said before need not be true."""
+        leases.grace(tx, self._lease_seconds)
+        tasks.shorten_pauses(tx, failures.BACKOFF_MAX)
+        workers.seen_by_now(tx)
+        jobs.blocked_by_now(tx)
 
     def expire_leases(self) -> None:
         """Take tasks back from leases past their expiry."""

@@ -10,6 +10,7 @@ An accepted task is cancelled, and queued again, when its worker turns out to be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, delete, func, insert, select, true, update
@@ -240,6 +241,12 @@ def move(
     if _moving(tuple(given)).run(tx.conn, of=task.id, old=old, new_status=new, **told) != 1:
         raise LostRace(f"task {task.id} is no longer {old}")
     tx.emit(event, job_id=task.job_id, task_id=task.id, worker_id=worker_id, frame=task.frame, **detail)
+
+
+def shorten_pauses(tx: Tx, longest: float) -> None:
+    """No task waits for longer than ``longest`` seconds from now: a clock that was set back must not make it."""
+    latest = tx.now + timedelta(seconds=longest)
+    tx.conn.execute(update(tasks).where(tasks.c.not_before > latest).values(not_before=latest))
 
 
 def recall(tx: Tx, task: AnyRow, *, queue: bool) -> None:

@@ -211,6 +211,11 @@ def seen(tx: Tx, worker_id: str) -> None:
         _SEEN.run(tx.conn, of=worker_id, now=tx.now)
 
 
+def seen_by_now(tx: Tx) -> None:
+    """Nobody was seen later than now: after a clock was set back, who is gone would count as there for as long."""
+    tx.conn.execute(update(workers).where(workers.c.last_seen > tx.now).values(last_seen=tx.now))
+
+
 def silent_since(conn: Connection, moment: datetime) -> Sequence[str]:
     """Ids of workers that were last seen before ``moment`` and don't count as offline yet."""
     rows = conn.execute(select(workers.c.id).where(workers.c.status.in_(PRESENT), workers.c.last_seen < moment))

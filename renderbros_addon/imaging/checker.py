@@ -26,6 +26,7 @@ from ..protocol.regions import Region
 from ..protocol.results import Output
 from ..protocol.verdicts import Comparison, Tolerance
 from .attention import Weights
+from .confining import child_environment, confined
 from .errors import CheckerFailed, ImageError
 
 _log = logging.getLogger("renderbros.imaging")
@@ -57,10 +58,19 @@ class ImageChecker:
     it does not start.
     """
 
-    def __init__(self, command: Sequence[str], *, timeout: float = 120.0, max_memory: int = DEFAULT_MEMORY) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 120.0,
+        max_memory: int = DEFAULT_MEMORY,
+        writable: Sequence[Path] = (),
+    ) -> None:
         """``command`` starts a process that calls :func:`run_checker`; ``timeout`` is in seconds for each request,
-        and large files get more; ``max_memory`` in bytes, beyond what the child has at its start."""
+        and large files get more; ``max_memory`` in bytes, beyond what the child has at its start. ``writable`` are the
+        folders that assembled frames and heatmaps go to: where there is ``bwrap``, it can write nowhere else."""
         self._command = list(command)
+        self._writable = tuple(writable)
         self._timeout = timeout
         self._max_memory = max_memory
         self._lock = threading.Lock()
@@ -165,7 +175,7 @@ class ImageChecker:
     def _ask_once(self, request: dict[str, Any], name: str, seconds: float) -> dict[str, Any]:
         if self._child is None or not self._child.alive:
             self._drop()
-            self._child = _Child(self._command)
+            self._child = _Child(confined(self._command, self._writable))
             try:
                 self._child.ask({"op": "limit", "max_memory": self._max_memory}, self._timeout, None)
             except (_Lost, TimeoutError, MemoryError) as error:
@@ -202,6 +212,7 @@ class _Child:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
+                env=child_environment(),
                 # Ctrl-C is for the parent, which closes this one in good order.
                 start_new_session=os.name == "posix",
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
@@ -254,7 +265,9 @@ class _Child:
 
     def _resident(self) -> int | None:
         with contextlib.suppress(psutil.Error):
-            return int(psutil.Process(self._process.pid).memory_info().rss)
+            # The first is the sandbox where there is one.
+            it = psutil.Process(self._process.pid)
+            return sum(int(one.memory_info().rss) for one in (it, *it.children(recursive=True)))
         return None
 
     def _grown(self) -> int:

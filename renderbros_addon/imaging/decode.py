@@ -17,6 +17,7 @@ from PIL import Image as pillow
 from ..protocol.regions import MAX_SIDE
 from ..protocol.results import Container, PixelType
 from .errors import ImageError
+from .signatures import container_of
 
 Pixels = npt.NDArray[Any]
 
@@ -47,7 +48,6 @@ _WANTED = {DTYPES[kind]: oiio.TypeDesc(name) for name, kind in _TYPES.items()}
 
 # A band starts on a multiple of the tallest chunk that OpenEXR compresses (DWAB), so that none is unpacked twice.
 _CHUNK_ROWS = 256
-_JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,20 @@ class ImageFile:
         self._whole: Pixels | None = None
         if not path.is_file():
             raise ImageError(f"there is no file {path.name}")
+        self._input: Any = None
+        told = container_of(path)
+        if told is None:
+            raise ImageError(
+                f"{path.name} is no image that can be read: its first bytes are those of no render's format"
+            )
         config = oiio.ImageSpec()
         config.attribute("oiio:UnassociatedAlpha", 1)
-        self._input: Any = oiio.ImageInput.open(str(path), config)
+        self._input = oiio.ImageInput.open(str(path), config)
         if self._input is None:
             reason = self._why(oiio.geterror)
-            if not self._open_jpeg2000(max_pixels):
+            if told != "jpeg2000":
                 raise ImageError(f"{path.name} is no image that can be read: {reason}")
+            self._open_jpeg2000(max_pixels)
             return
         try:
             container = self._input.format_name()
@@ -172,11 +179,8 @@ class ImageFile:
             raise ImageError(f"{self.path.name} has channels of types that no render has: {sorted(set(names))}")
         return types
 
-    def _open_jpeg2000(self, max_pixels: int) -> bool:
+    def _open_jpeg2000(self, max_pixels: int) -> None:
         # Not every build of OpenImageIO reads JPEG 2000; Pillow does.
-        with self.path.open("rb") as file:
-            if not file.read(12).startswith(_JPEG2000):
-                return False
         try:
             with pillow.open(self.path, formats=["JPEG2000"]) as image:
                 _check_size(self.path, image.width, image.height, max_pixels)
@@ -191,7 +195,6 @@ class ImageFile:
         self.container = "jpeg2000"
         self.height, self.width = whole.shape[:2]
         self.parts = (Part(0, self.width, self.height, names, (kind,) * len(names), None),)
-        return True
 
     def _why(self, geterror: Callable[[], str]) -> str:
         try:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from .base import MAX_COUNT, Identifier, Prose, RelativePath, Sha256, Wire, checked_name, checked_relative_path
 from .costs import CostMap
 from .expectations import MAX_EXPECTED, ExpectedFrame
+from .formats import StillFormat, checked_ending
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .movies import Playback
 from .regions import MAX_SIDE, TileGrid
@@ -39,7 +40,7 @@ Frame = Annotated[int, Field(ge=MIN_FRAME, le=MAX_FRAME)]
 def _checked_template(template: str) -> str:
     if "#" not in template:
         raise ValueError(f"a frame name needs a run of # where the number goes: {template!r}")
-    return checked_name(template)
+    return checked_ending(checked_name(template))
 
 
 FrameNameTemplate = Annotated[str, AfterValidator(_checked_template)]
@@ -49,7 +50,7 @@ FrameNameTemplate = Annotated[str, AfterValidator(_checked_template)]
 def _checked_path_template(template: str) -> str:
     if "#" not in template.rpartition("/")[2]:
         raise ValueError(f"a file name needs a run of # where the frame's number goes: {template!r}")
-    return checked_relative_path(template)
+    return checked_ending(checked_relative_path(template))
 
 
 PathTemplate = Annotated[str, AfterValidator(_checked_path_template)]
@@ -93,6 +94,9 @@ class JobFile(Wire):
     size: int = Field(ge=0, le=MAX_COUNT)
 
 
+MAX_SERIES = 32
+"""Series that a job may name: more than Blender had in ten years."""
+
 MAX_FILES = 20_000
 """Files of one job."""
 
@@ -111,9 +115,9 @@ class SceneSpec(Wire):
     width: int = Field(ge=1, le=MAX_SIDE)
     height: int = Field(ge=1, le=MAX_SIDE)
     """The output frame in pixels: after percentage, and after a border that the scene crops to."""
-    format: DataName
+    format: StillFormat
     """The file format of a finished frame, by Blender's name."""
-    series: tuple[Series, ...] = Field(min_length=1)
+    series: tuple[Series, ...] = Field(min_length=1, max_length=MAX_SERIES)
     """The Blender series that may render it."""
     saved_by: Series | None = None
     """The series that saved the file: none below it can open it without losing data."""
@@ -126,6 +130,8 @@ class SceneSpec(Wire):
 
     @model_validator(mode="after")
     def _series_can_open_it(self) -> SceneSpec:
+        if len(set(self.series)) < len(self.series):
+            raise ValueError("a series is named twice")
         for series in self.series:
             if self.saved_by is not None and series_number(series) < series_number(self.saved_by):
                 raise ValueError(f"Blender {series} can't open a file that Blender {self.saved_by} saved")

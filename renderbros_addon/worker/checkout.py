@@ -16,6 +16,7 @@ from pathlib import Path
 from ..protocol.jobs import SceneSpec
 from ..protocol.leases import Task
 from .cache import BlobCache, Download
+from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
 
@@ -38,6 +39,11 @@ class Checkouts:
         self._lock = threading.Lock()
         self._making = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Is there no room on the disk for what a job needs and makes?"""
+        return is_nearly_full(self._folder)
 
     def job_folder(self, job_id: str) -> Path:
         """All of one job, for the sandbox to show. It stays the same until the job is retired."""

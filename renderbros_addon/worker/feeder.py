@@ -19,6 +19,7 @@ from .failures import of_fetching
 log = logging.getLogger("renderbros.worker")
 
 _WAIT_AFTER_REFUSAL = 5.0
+_WAIT_FOR_ROOM = 2.0
 
 
 class _Unwanted(Exception):
@@ -53,10 +54,14 @@ class Feeder:
         self._on_refused = on_refused
         self._release = release
         self._ended = ended
+        self._refused = self._said_full = False
 
     def run(self) -> None:
         """Until the agent ends."""
         while not self._ended.is_set():
+            if self._is_full():
+                self._ended.wait(_WAIT_FOR_ROOM)
+                continue
             wanted = self._board.wanted()
             if wanted < 1:
                 self._board.wait_for_room(timeout=0.5)
@@ -66,17 +71,29 @@ class Feeder:
             except Stopped:
                 return
             except Refused as error:
-                self._on_refused(error)
-                return
+                if self._refused:
+                    self._on_refused(error)
+                    return
+                # Once may be a line that garbled the token.
+                self._refused = True
+                self._ended.wait(1.0)
             except (DispatcherError, DispatcherUnreachable) as error:
                 log.warning("asking for work failed: %s", error)
                 self._ended.wait(_WAIT_AFTER_REFUSAL)
+
+    def _is_full(self) -> bool:
+        full = self._checkouts.is_nearly_full
+        if full and not self._said_full:
+            log.error("the disk is full: taking no work until there is room")
+        self._said_full = full
+        return full
 
     def _feed(self, wanted: int) -> None:
         idle = self._board.empty
         request = LeaseRequest(count=wanted, open_job=self._board.last_job)
         batch = self._poll.lease(request, wait=self._poll_seconds)
         self._board.answered(wanted, len(batch.leases))
+        self._refused = False
         if self._ended.is_set():
             # They came after all that was held was handed back.
             for lease in batch.leases:

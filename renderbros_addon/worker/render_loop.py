@@ -7,7 +7,6 @@ becomes of an image is settled while it renders the next.
 from __future__ import annotations
 
 import logging
-import shutil
 import stat
 import threading
 import time
@@ -25,11 +24,11 @@ from .checkout import Checkouts, remove_tree
 from .failures import failure, of_disk, of_failed_request, of_lost_renderer
 from .recycling import Recycling
 from .renderer_process import RendererLost, RendererProcess, RendererStopped
+from .room import is_nearly_full
 from .supervisor import Supervisor
 
 log = logging.getLogger("renderbros.worker")
 
-_NEARLY_FULL = 16 << 20
 _SENDS_PER_SECOND = 4.0
 _REST_SECONDS = 60.0
 """Without work for so long, a machine gets back what the last scene takes of it."""
@@ -64,6 +63,7 @@ class RenderLoop:
         self._ended = ended
         self._ahead: _Sent | None = None
         self._recycling = Recycling()
+        self._was_full = False
 
     def run(self) -> None:
         """Until the agent ends."""
@@ -126,18 +126,32 @@ class RenderLoop:
                 self._checkouts.give_back(task.lease.task)
                 self._board.drop(task)
                 continue
-            if isinstance(outcome, Failure) and len(block) > 1 and starts:
+            full = isinstance(outcome, Failure) and outcome.code is FailureCode.DISK_FULL
+            if isinstance(outcome, Failure) and len(block) > 1 and starts and not full:
                 log.warning("%d tiles at once failed (%s): %s", len(block), outcome.code, outcome.message)
                 again.append(task)
                 continue
             if isinstance(outcome, Image):
                 log.info("rendered frame %d in %.2f s", task.lease.task.frame, seconds * share, extra=task.extra)
+                self._was_full = False
             elif isinstance(outcome, Failure):
+                outcome = self._once_if_full(outcome)
+            if isinstance(outcome, Failure):
                 log.warning("task failed (%s): %s", outcome.code, outcome.message, extra=task.extra)
             self._checkouts.give_back(task.lease.task)
             self._board.finish(task, outcome)
         if again:
             self._board.one_by_one(again)
+
+    def _once_if_full(self, outcome: Failure) -> Outcome:
+        """A full disk is told of once: what else is at hand goes back, and nobody's fault, until there is room."""
+        if outcome.code is not FailureCode.DISK_FULL:
+            return outcome
+        why = "the disk is full"
+        self._give_back(self._board.close(), why)
+        self._board.reopen()
+        again, self._was_full = self._was_full, True
+        return HandBack(why) if again else outcome
 
     def _renderer_for(self, job_id: str) -> RendererProcess:
         renderer = self._supervisor.ready_for(job_id)
@@ -169,6 +183,9 @@ class RenderLoop:
         self._recycling.served(renderer)
         try:
             if isinstance(reply, Rendered):
+                if is_nearly_full(self._results):
+                    full = failure(FailureKind.WORKER, FailureCode.DISK_FULL, "the worker's disk is full")
+                    return [full] * len(block)
                 return self._take_all(block, Path(sent.request.out_dir), reply, renderer.peak_memory)
             failed = of_failed_request(reply, renderer.log_tail, disk_full=self._disk_full_behind(reply))
         except OSError as error:
@@ -256,7 +273,7 @@ class RenderLoop:
     def _disk_full_behind(self, reply: Failed) -> bool:
         # A file Blender could not write looks like the scene's fault, which would end the whole job.
         return reply.code in (FailureCode.RENDER_ERROR, FailureCode.BAD_OUTPUT, FailureCode.CRASHED) and (
-            shutil.disk_usage(self._results).free < _NEARLY_FULL
+            is_nearly_full(self._results)
         )
 
     def _teller(self, block: list[HeldTask]) -> Callable[[Progress], None]:

@@ -18,6 +18,7 @@ from ..protocol.workers import Capabilities
 from .board import Board, HandBack, HeldTask, Image
 from .checkout import remove_tree
 from .failures import failure, of_disk
+from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
 
@@ -27,7 +28,14 @@ UPLOADS = 4
 _NO_ROOM = 507
 _WAIT_FOR_ROOM = 5.0
 _TRIES_AFTER_FAULTS = 5
-"""A dispatcher that answers with a fault of its own is asked again so often."""
+"""A dispatcher that answers with a fault of its own, or with what makes no sense, is asked again so often."""
+
+_CERTAIN = frozenset({"unknown_lease", "conflict", "unknown_file", "same_name"})
+"""Words that only who understood the question says."""
+
+
+def _is_certain(error: DispatcherError) -> bool:
+    return error.problem.word in _CERTAIN or error.problem.status >= 500
 
 
 class Turns:
@@ -131,6 +139,12 @@ class Uploader:
                     if self._ended.wait(2.0):
                         raise Stopped("stopped while reporting") from error
                     continue
+                if not _is_certain(error) and tries_left > 0:
+                    # A line that garbles what is asked makes nonsense of it: the answer is believed if it stays.
+                    log.info("the dispatcher refuses: %s; asking again", error, extra=task.extra)
+                    if self._ended.wait(0.5):
+                        raise Stopped("stopped while reporting") from error
+                    continue
                 report = self._report_about(task, report, error)
                 key = new_key()
             except ClientError as error:
@@ -139,7 +153,7 @@ class Uploader:
             except OSError as error:
                 report = of_disk(error)
 
-    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure:
+    def _checked(self, task: HeldTask, image: Image) -> TaskResult | Failure | HandBack:
         """Level 0 of verification: what does not pass is reported as a failure and never uploaded."""
         lease = task.lease
         try:
@@ -169,7 +183,9 @@ class Uploader:
         )
         return TaskResult(output=output, extras=tuple(extras), stats=stats)
 
-    def _bad_output(self, task: HeldTask, why: str) -> Failure:
+    def _bad_output(self, task: HeldTask, why: str) -> Failure | HandBack:
+        if is_nearly_full(self._results):
+            return HandBack(f"the disk is full, and {why}")
         log.warning("the image does not pass: %s", why, extra=task.extra)
         return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the rendered image does not pass: {why}")
 

@@ -202,7 +202,7 @@ def test_an_upload_whose_answer_got_lost(here: Connection, source: Path, proxy: 
 
 def test_an_upload_through_a_stall(site: Site, source: Path, proxy: FaultyProxy, monkeypatch) -> None:
     monkeypatch.setattr("renderbros_addon.client.blobs.SEND_TIMEOUT", 0.3)
-    monkeypatch.setattr("renderbros_addon.client.blobs.VERIFY_TIMEOUT", 0.5)
+    monkeypatch.setattr("renderbros_addon.client.blobs.VERIFIED_PER_SECOND", 1e9)
     stalled: list[float] = []
 
     def stall_midway(done: int, size: int) -> None:

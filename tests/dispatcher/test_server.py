@@ -140,11 +140,15 @@ def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
         held = worker.lease(2)
         assert len(held) == 2
     with running(data) as url, DispatcherClient(url) as client:
+        worker.client.close()
+        worker.client = DispatcherClient(url, worker.enrolled.token)
+        assert not worker.client.renew(held[0].id).cancel, "the lease lives on"
+        for lease in held:
+            assert worker.deliver(lease).wanted
+        [left] = worker.lease()
         again = Worker(url, tmp_path)
         assert again.enrolled == worker.enrolled
-        assert not again.client.renew(held[0].id).cancel, "the lease lives on"
-        for lease in held:
-            assert again.deliver(lease).wanted
+        assert again.client.renew(left.id).cancel, "one that has just begun holds nothing"
         assert again.work(job_id).status is JobStatus.COMPLETED
 
 

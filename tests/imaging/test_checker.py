@@ -45,13 +45,14 @@ def children() -> set[psutil.Process]:
 
 
 def the_child(before: set[psutil.Process]) -> psutil.Process:
+    """The one at work, within its sandbox if there is one."""
     (child,) = children() - before
-    return child
+    return [child, *child.children(recursive=True)][-1]
 
 
 @pytest.fixture
-def checker() -> Iterator[ImageChecker]:
-    with ImageChecker(command()) as one:
+def checker(tmp_path: Path) -> Iterator[ImageChecker]:
+    with ImageChecker(command(), writable=[tmp_path]) as one:
         yield one
 
 
@@ -131,7 +132,7 @@ def test_a_child_killed_at_work_is_replaced_and_the_work_is_done(rendered: Path,
         return inspect(path)
     check_child.inspect_image = inspect_image
     """
-    with ImageChecker(command(die_once)) as checker:
+    with ImageChecker(command(die_once), writable=[tmp_path]) as checker:
         assert checker.inspect(rendered / "alpha.png") == inspect_image(rendered / "alpha.png")
     assert mark.exists()
 
@@ -209,7 +210,7 @@ def test_assembly_cut_short_leaves_nothing(rendered: Path, tmp_path: Path):
         time.sleep(60)
     assembly._frame_bands = stop
     """
-    with ImageChecker(command(half_way), timeout=2.0) as checker, ThreadPoolExecutor(1) as pool:
+    with ImageChecker(command(half_way), timeout=2.0, writable=[tmp_path]) as checker, ThreadPoolExecutor(1) as pool:
         tiles = [(Region.full(64, 48), rendered / "layers.exr")]
         working = pool.submit(checker.assemble, tiles, 64, 48, tmp_path / "frame[1]")
         seen = False

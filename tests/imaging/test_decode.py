@@ -119,7 +119,7 @@ def test_what_is_not_there(tmp_path: Path):
 
 def test_an_image_that_no_render_is(write, noise, tmp_path: Path):
     write(tmp_path / "a.iff", [("RGB", noise(8, 8, 3, np.uint8))], container="iff")
-    with pytest.raises(ImageError, match="format that no render has"):
+    with pytest.raises(ImageError, match="no render's format"):
         inspect_image(tmp_path / "a.iff")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from renderbros_addon.imaging.fingerprint import inspect_image
-from renderbros_addon.imaging.level0 import CONTAINERS_OF_FORMATS, level0_problems
+from renderbros_addon.imaging.level0 import CONTAINERS_OF_EXTENSIONS, CONTAINERS_OF_FORMATS, level0_problems
+from renderbros_addon.protocol.formats import EXTENSIONS, STILL_FORMATS
 from renderbros_addon.protocol.jobs import JobFile, RenderSettings, SceneSpec
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.results import Output
@@ -65,7 +66,6 @@ def test_a_linear_frame_and_a_tile_pass(rendered: Path):
         ("still_OPEN_EXR.exr", scene(), FRAME, True, "no RGBA Combined pass, only R, G, B"),
         ("layers.exr", scene(view_layers=("Foreground",)), FRAME, True, "view layer 'Foreground', only of ViewLayer"),
         ("still_OPEN_EXR.exr", scene("OPEN_EXR_MULTILAYER"), FRAME, False, "no RGBA Combined pass"),
-        ("alpha.png", scene("FFMPEG"), FRAME, False, "no image has the format FFMPEG"),
     ],
 )
 def test_what_does_not_pass(rendered: Path, name: str, asked: SceneSpec, region: Region, linear: bool, why: str):
@@ -123,3 +123,8 @@ def test_a_still_without_colour():
 
 def test_blank_alone_is_no_problem():
     assert level0_problems(facts(blank=True), scene(), FRAME, linear=True) == ()
+
+
+def test_the_tables_agree_with_what_a_job_may_ask_for() -> None:
+    assert set(CONTAINERS_OF_FORMATS) == STILL_FORMATS
+    assert set(CONTAINERS_OF_EXTENSIONS) <= EXTENSIONS

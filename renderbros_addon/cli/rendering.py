@@ -63,7 +63,7 @@ def run(
                 sent = expecting.expected(process, wish, found, sent, shown.step)
             _announce(out, shown, sent, farm.workers, out_dir)
             farm.ready()
-            with DispatcherClient(farm.url, retry_for=5.0) as client:
+            with DispatcherClient(farm.url, farm.operator_token, retry_for=5.0) as client:
                 job = submission.submit(client, sent).job
                 fetcher = Fetcher(client, job.id, folder)
                 patience = Patience(client, farm.workers)

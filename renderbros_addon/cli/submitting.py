@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import costing, expecting, inspection, preview, submission
-from .connecting import connect
+from .connecting import Connecting, connect
 from .errors import DONE, FAILED, Interrupted
 from .fetching import Fetcher, usable_folder
 from .following import follow
@@ -21,8 +21,7 @@ def send(
     renderer: Started,
     *,
     blender: Path | None,
-    dispatcher: str | None,
-    ca: Path | None,
+    to: Connecting,
     wait: bool,
     out_dir: Path | None,
     film: bool,
@@ -33,7 +32,7 @@ def send(
     of them. CommandError and its kinds if something is wrong.
     """
     folder = usable_folder(out_dir) if out_dir else None
-    with connect(dispatcher, ca) as client, display(out) as shown:
+    with connect(to) as client, display(out) as shown:
         shown.step(f"looking into {wish.blend.name}")
         with inspection.renderer(blender, renderer.scratch, renderer.process) as process:
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)

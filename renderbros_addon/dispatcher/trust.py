@@ -138,11 +138,11 @@ def check_rate(trust: Trust) -> float:
 
     On probation always. Then as often as leaves :data:`RESIDUAL` wrong results unseen at most: of the results, 1 - c
     are wrong at credibility c, and of those the part that is not checked passes, so 1 - RESIDUAL / (1 - c), and at
-    least :data:`FLOOR`.
+    least :data:`FLOOR`. An identity costs an invite, so whoever is caught pays.
     """
     if trust.probation:
         return 1.0
-    return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed)))
+    return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed, caught_pay=True)))
 
 
 def is_all_doubtful(trust: Trust) -> bool:

@@ -16,15 +16,21 @@ from renderbros_addon.client.errors import Conflict
 from renderbros_addon.client.http import DispatcherClient, new_key
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve
+from renderbros_addon.protocol.access import Role
 from renderbros_addon.protocol.jobs import JobSpec, JobView
 from renderbros_addon.protocol.leases import Lease, LeaseRequest
 from renderbros_addon.protocol.results import TaskResult
+from renderbros_addon.protocol.workers import Enrolled, Enrolment
+
+OPERATOR = f"rbo_{'0123456789abcdef' * 4}"
+"""The token of the operator of each of these dispatchers."""
 
 CHECKER = [sys.executable, "-c", "from renderbros_addon.imaging.checker import run_checker; run_checker()"]
 
 
 def config(data: Path, **changes: Any) -> DispatcherConfig:
-    return DispatcherConfig(**{"data": data, "checker_command": CHECKER, "port": 0, "intake_threads": 1} | changes)
+    usual = {"checker_command": CHECKER, "port": 0, "intake_threads": 1, "operator_token": OPERATOR}
+    return DispatcherConfig(**usual | {"data": data} | changes)
 
 
 @contextmanager
@@ -66,6 +72,18 @@ def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
+def invited(url: str, told: Enrolment) -> Enrolment:
+    """``told``, with an invite of the operator's."""
+    with DispatcherClient(url, OPERATOR) as operator:
+        return told.model_copy(update={"invite": operator.invite(Role.WORKER).code})
+
+
+def enrolled(url: str, told: Enrolment) -> Enrolled:
+    """Enrol a worker, new or known."""
+    with DispatcherClient(url) as anyone:
+        return anyone.enrol(invited(url, told))
+
+
 class Worker:
     """Leases, makes images with numpy, uploads: a worker as the dispatcher sees it."""
 
@@ -84,12 +102,12 @@ class Worker:
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        with DispatcherClient(url) as anyone:
-            self.enrolled = anyone.enrol(enrolment(name, owner, **able))
+        self.enrolled = enrolled(url, enrolment(name, owner, **able))
         self._hands: list[Lease] = []
         self._rendered: dict[str, tuple[Path, TaskResult]] = {}
         self._key = new_key()
         self.client = DispatcherClient(url, self.enrolled.token, retry_for=retry_for)
+        self.operator = DispatcherClient(url, OPERATOR, retry_for=retry_for)
 
     def lease(self, count: int = 1, wait: float = 0.0, key: str | None = None) -> tuple[Lease, ...]:
         return self.client.lease(LeaseRequest(count=count), wait=wait, key=key).leases
@@ -116,7 +134,7 @@ class Worker:
         the same key for a request whose answer got lost.
         """
         deadline = time.monotonic() + seconds
-        while not (job := self.client.job(job_id)).status.ended:
+        while not (job := self.operator.job(job_id)).status.ended:
             assert time.monotonic() < deadline, job
             if not self._hands:
                 self._hands = list(self.lease(count=4, wait=0.3, key=self._key))

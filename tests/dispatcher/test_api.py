@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 from dispatcher.pictures import BLEND, BLEND_SHA, FULL, claimed, enrolment, job_spec, render, result_of
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, running, submit, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -46,7 +46,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def client(url: str) -> Iterator[DispatcherClient]:
     """Leaves no open job behind for the next test's workers."""
-    with DispatcherClient(url, retry_for=5) as client:
+    with DispatcherClient(url, OPERATOR, retry_for=5) as client:
         yield client
         for job in client.jobs():
             if not job.status.ended:

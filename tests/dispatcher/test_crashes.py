@@ -11,7 +11,7 @@ import pytest
 from dispatcher import invariants
 from dispatcher.crashing import STEPS, armed
 from dispatcher.pictures import job_spec, whole_picture, write_png
-from dispatcher.running import Worker, submit, until
+from dispatcher.running import OPERATOR, Worker, submit, until
 
 from renderbros_addon.client.errors import DispatcherUnreachable
 from renderbros_addon.client.http import DispatcherClient
@@ -72,7 +72,7 @@ def test_killed_at_every_step(crashing: Crashing, tmp_path: Path) -> None:
             finish(worker, jobs)
             trigger.touch()
             try:
-                with DispatcherClient(url, retry_for=0.2) as client:
+                with DispatcherClient(url, OPERATOR, retry_for=0.2) as client:
                     jobs.append(submit(client, job_spec(frames=(number,), tiles=(2, 1)), tmp_path))
                 worker.work(jobs[-1])
                 until("it is killed", crashing.died)

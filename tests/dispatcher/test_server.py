@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from dispatcher.pictures import job_spec
-from dispatcher.running import Worker, config, running, submit, until
+from dispatcher.running import OPERATOR, Worker, config, running, submit, until
 from websockets.sync.client import connect
 
 from renderbros_addon.client.http import DispatcherClient
@@ -132,14 +132,14 @@ def test_signals_stop_it(tmp_path: Path, number: signal.Signals) -> None:
 
 def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         job_id = submit(client, job_spec(frames=tuple(range(8))), tmp_path)
         for lease in worker.lease(2):
             worker.deliver(lease)
         held = worker.lease(2)
         assert len(held) == 2
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         again = Worker(url, tmp_path)
         assert again.enrolled == worker.enrolled
         assert not again.client.renew(held[0].id).cancel, "the lease lives on"
@@ -149,7 +149,7 @@ def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_leases_expire_by_the_clock(tmp_path: Path) -> None:
-    with running(tmp_path / "data", lease_seconds=0.5) as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data", lease_seconds=0.5) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         job_id = submit(client, job_spec(), tmp_path)
         [lease] = worker.lease()
@@ -159,7 +159,7 @@ def test_leases_expire_by_the_clock(tmp_path: Path) -> None:
 
 
 def test_silent_workers_are_offline_until_seen_again(tmp_path: Path) -> None:
-    with running(tmp_path / "data", offline_seconds=1.0) as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data", offline_seconds=1.0) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         worker.lease()
         [view] = client.workers()

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
-from .blob_rights import AnyHolder, BlobHolder, Holder
+from .blob_rights import AnyHolder, Holder
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
 from .errors import RequestRefused
 from .inflating import CODING, BadCoding, Inflater
@@ -49,10 +49,8 @@ def blobs_router(
     told: set[tuple[str, str]] = set()
     anybody = AnyHolder(on_complete)
 
-    async def holder_of(given: Annotated[Any, Depends(authorize or _nobody)]) -> Holder:
-        return anybody if given is None else cast(BlobHolder, given)
-
-    Who = Annotated[Holder, Depends(holder_of)]
+    async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:
+        request.state.holder = anybody if given is None else given
 
     def tell(who: Holder, sha256: str) -> None:
         who.sent(sha256)
@@ -76,19 +74,19 @@ def blobs_router(
         size = store.size(sha256)
         return size if size is not None and who.may_read(sha256) else None
 
-    router = APIRouter(prefix="/blobs", tags=["blobs"])
+    router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(hold)])
 
     @router.head("/{sha256}", responses={404: {"description": "Not whole; Upload-Offset tells the bytes kept."}})
-    async def head(sha256: Sha256, who: Who) -> Response:
+    async def head(sha256: Sha256, request: Request) -> Response:
         """Is the blob there, and the caller's, and if not, where may its upload go on?"""
-        size, kept = await run_in_threadpool(look, who, sha256)
+        size, kept = await run_in_threadpool(look, _holder(request), sha256)
         if size is not None:
             return Response(headers={**_headers(sha256), "Content-Length": str(size)})
         return problem(404, "unknown_blob", "no such blob", sha256, {"Upload-Offset": str(kept)})
 
     @router.put("/{sha256}", status_code=201, openapi_extra={"requestBody": {**_BINARY, "required": True}})
     async def put(
-        sha256: Sha256, request: Request, who: Who, content_range: Annotated[str | None, Header(max_length=100)] = None
+        sha256: Sha256, request: Request, content_range: Annotated[str | None, Header(max_length=100)] = None
     ) -> Response:
         """Send a blob, or a part of it with ``Content-Range: bytes FIRST-LAST/TOTAL``.
 
@@ -115,7 +113,7 @@ def blobs_router(
                 return problem(400, "bad_request", "bad request", detail)
             offset, total = int(sent[1]), int(sent[3])
         try:
-            return await _receive(store, who, tell, sha256, request, offset, total, packed=coding != "identity")
+            return await _receive(store, tell, sha256, request, offset, total, packed=coding != "identity")
         except RequestRefused as refusal:
             await _drain(request)
             return problem(refusal.status, refusal.word, refusal.title, refusal.detail, refusal.headers)
@@ -148,13 +146,13 @@ def blobs_router(
     )
     async def get(
         sha256: Sha256,
-        who: Who,
+        request: Request,
         wanted: Annotated[str | None, Header(alias="range", max_length=200)] = None,
         if_range: Annotated[str | None, Header(max_length=200)] = None,
         if_none_match: Annotated[str | None, Header(max_length=2000)] = None,
     ) -> Response:
         """The blob's bytes, or one range of them."""
-        size = await run_in_threadpool(look_at_size, who, sha256)
+        size = await run_in_threadpool(look_at_size, _holder(request), sha256)
         if size is None:
             return problem(404, "unknown_blob", "no such blob", sha256)
         headers = _headers(sha256)
@@ -175,13 +173,16 @@ def blobs_router(
     return router
 
 
+def _holder(request: Request) -> Holder:
+    return cast(Holder, request.state.holder)
+
+
 async def _nobody() -> None:
     """Nobody in particular calls."""
 
 
 async def _receive(
     store: BlobStore,
-    who: Holder,
     tell: Callable[[Holder, str], None],
     sha256: str,
     request: Request,
@@ -190,6 +191,7 @@ async def _receive(
     *,
     packed: bool,
 ) -> Response:
+    who = _holder(request)
     with who.sending():
         return await _take_in(store, who, tell, sha256, request, offset, total, packed=packed)
 

@@ -30,7 +30,7 @@ def enrol(enrolment: Enrolment, service: Service, address: Stranger) -> Enrolled
     """Become a worker, by an invite. Name and secret again give the same worker and the same token, without one."""
     service.rates.check(Limited.INVITES, address)
     try:
-        enrolled = service.store.change(lambda tx: workers.enrol(tx, enrolment))
+        enrolled = service.store.change(lambda tx: workers.admit(tx, enrolment))
     except Forbidden as refusal:
         service.rates.take(Limited.INVITES, address)
         security.warning("worker refused: %s", refusal.detail, extra={"address": address})

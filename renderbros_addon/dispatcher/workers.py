@@ -49,17 +49,40 @@ def _token(secret: str, worker_id: str, salt: str) -> str:
     return tokens.derived(tokens.WORKER, secret, f"renderbros worker {worker_id}{salt}")
 
 
-def enrol(tx: Tx, enrolment: Enrolment, *, invited: bool = True) -> Enrolled:
-    """Make a worker known, by an invite, or know it again by its name and secret.
+def admit(tx: Tx, enrolment: Enrolment) -> Enrolled:
+    """Enrol a worker from outside: a new one by an invite for workers, a known one by its name and secret.
+
+    Forbidden without an open invite; otherwise as :func:`enrol`.
+    """
+    if _known(tx.conn, enrolment) is not None:
+        return enrol(tx, enrolment)
+    if enrolment.invite is None:
+        raise Forbidden(
+            "this worker is new here: it needs an invite for workers, which the operator makes (worker --invite CODE)",
+            word="invite_needed",
+        )
+    invite = invites.find(tx, enrolment.invite, (Role.WORKER,))
+    enrolled = enrol(tx, enrolment, invite.id)
+    invites.use(tx, invite, enrolled.id)
+    return enrolled
+
+
+def _known(conn: Connection, enrolment: Enrolment) -> AnyRow | None:
+    return conn.execute(
+        select(workers).where(
+            workers.c.name == enrolment.name, workers.c.secret_hash == tokens.digest(enrolment.secret)
+        )
+    ).first()
+
+
+def enrol(tx: Tx, enrolment: Enrolment, invite: str | None = None) -> Enrolled:
+    """Make a worker known, which comes by the ``invite`` of that id, or know it again by its name and secret.
 
     Conflict if it comes with another owner than before: as another's worker it would get the checks of its own results.
-    Forbidden for a new one without an open invite for workers, unless ``invited`` is False, and for one whose owner has
-    a worker that is banned.
+    Forbidden for a new one whose owner has a worker that is banned.
     """
     secret_hash = tokens.digest(enrolment.secret)
-    known = tx.conn.execute(
-        select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
-    ).first()
+    known = _known(tx.conn, enrolment)
     capabilities = enrolment.capabilities.model_dump_json()
     owner = None if enrolment.owner is None else tokens.digest(enrolment.owner)
     if known is not None:
@@ -83,18 +106,7 @@ def enrol(tx: Tx, enrolment: Enrolment, *, invited: bool = True) -> Enrolled:
         return Enrolled(id=known.id, token=token)
     if owner is not None and _has_banned(tx.conn, owner):
         raise Forbidden("a worker of this owner is banned here: the operator can pardon it", word="banned_owner")
-    invite = None
-    if invited:
-        if enrolment.invite is None:
-            raise Forbidden(
-                "this worker is new here: it needs an invite for workers, which the operator makes "
-                "(worker --invite CODE)",
-                word="invite_needed",
-            )
-        invite = invites.find(tx, enrolment.invite, (Role.WORKER,))
     worker_id = new_id()
-    if invite is not None:
-        invites.use(tx, invite, worker_id)
     token = _token(enrolment.secret, worker_id, "")
     tx.conn.execute(
         insert(workers).values(
@@ -106,7 +118,7 @@ def enrol(tx: Tx, enrolment: Enrolment, *, invited: bool = True) -> Enrolled:
             pause_requested=False,
             capabilities=capabilities,
             owner=owner,
-            invite=None if invite is None else invite.id,
+            invite=invite,
             enrolled_at=tx.now,
             last_seen=tx.now,
             tasks_accepted=0,

@@ -49,7 +49,7 @@ def blobs_router(
     told: set[tuple[str, str]] = set()
     anybody = AnyHolder(on_complete)
 
-    async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:
+    async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:  # noqa: B008
         request.state.holder = anybody if given is None else given
 
     def tell(who: Holder, sha256: str) -> None:

@@ -12,8 +12,6 @@ import pytest
 from farm_processes import ROOT, Farm, command, run, run_json, until
 from in_blender import script_command
 
-from renderbros_addon.client.http import DispatcherClient
-
 TEXTURED = """
 import sys
 import bpy
@@ -104,7 +102,7 @@ def test_submit_wait_and_out_bring_the_frames_home(farm: Farm, scene: Path, tmp_
 
 def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "frames"
-    with DispatcherClient(farm.url) as client:
+    with farm.operator as client:
         until("the worker online", lambda: bool(client.workers()), 60)
         series = [client.workers()[0].capabilities.series, "9.9"]
     words = (

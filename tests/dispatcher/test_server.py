@@ -26,6 +26,7 @@ from renderbros_addon.dispatcher.server import serve
 from renderbros_addon.protocol.states import JobStatus
 
 ROOT = Path(__file__).resolve().parents[2]
+AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 
 
 def refused(data: Path, **changes: Any) -> str:
@@ -88,7 +89,9 @@ def test_it_stops_soon_although_clients_wait_and_listen(tmp_path: Path) -> None:
     threads = []
     with ExitStack() as stack, running(tmp_path / "data") as url:
         worker = Worker(url, tmp_path)
-        stack.enter_context(connect(f"{url.replace('http', 'ws')}/api/v1/events?role=viewer", proxy=None))
+        stack.enter_context(
+            connect(f"{url.replace('http', 'ws')}/api/v1/events", additional_headers=AS_OPERATOR, proxy=None)
+        )
         headers = {"Authorization": f"Bearer {worker.enrolled.token}"}
 
         def ask() -> None:
@@ -123,7 +126,7 @@ def test_signals_stop_it(tmp_path: Path, number: signal.Signals) -> None:
     )
     assert process.stdout is not None
     url = process.stdout.readline().strip()
-    with connect(f"{url.replace('http', 'ws')}/api/v1/events?role=viewer", proxy=None):
+    with connect(f"{url.replace('http', 'ws')}/api/v1/events", additional_headers=AS_OPERATOR, proxy=None):
         process.send_signal(number)
         process.wait(6)
     process.stdout.close()

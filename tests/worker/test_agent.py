@@ -262,7 +262,8 @@ def test_after_kill_9_the_next_start_cleans_up(dispatcher: Dispatcher, submit: S
         "import sys, threading, signal\nfrom pathlib import Path\n"
         "from renderbros_addon.worker.agent import Agent\nfrom renderbros_addon.worker.config import WorkerConfig\n"
         "stop = threading.Event()\nsignal.signal(signal.SIGTERM, lambda *_: stop.set())\n"
-        f"sys.exit(Agent(WorkerConfig({dispatcher.url!r}, Path({str(data)!r}), name='k', threads=1, invite={invite!r})).run(stop))\n"
+        f"config = WorkerConfig({dispatcher.url!r}, Path({str(data)!r}), name='k', threads=1, invite={invite!r})\n"
+        "sys.exit(Agent(config).run(stop))\n"
     )
     agent = subprocess.Popen([sys.executable, "-c", script])
     until("sampling", lambda: sampling(dispatcher, job.id))

@@ -123,7 +123,7 @@ def check_role(caller: Caller, roles: frozenset[Role], address: str, what: str) 
         security.warning(
             "refused by role: a %s asked for %s", caller.role, what, extra={"address": address, "caller": caller.id}
         )
-        raise Forbidden(f"this is not for a {caller.role} but for a {' or '.join(sorted(roles))}", word="wrong_role")
+        raise Forbidden(f"this is not for a {caller.role}, but for: {' or '.join(sorted(roles))}", word="wrong_role")
 
 
 def _for(*roles: Role) -> Callable[..., object]:

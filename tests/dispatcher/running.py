@@ -16,6 +16,7 @@ from renderbros_addon.client.errors import Conflict
 from renderbros_addon.client.http import DispatcherClient, new_key
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve
+from renderbros_addon.dispatcher.service import Dispatcher
 from renderbros_addon.protocol.access import Role
 from renderbros_addon.protocol.jobs import JobSpec, JobView
 from renderbros_addon.protocol.leases import Lease, LeaseRequest
@@ -61,6 +62,29 @@ def running(data: Path, **changes: Any) -> Iterator[str]:
         thread.join(15)
         assert not thread.is_alive(), "the dispatcher did not stop"
         assert not problems, problems
+
+
+@contextmanager
+def serve_with_pages(data: Path) -> Iterator[tuple[str, Dispatcher]]:
+    """A dispatcher with the web pages: its URL, and itself."""
+    from renderbros_addon.dashboard.pages import mount
+
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def extend(app: Any, dispatcher: Dispatcher) -> None:
+        found.append(dispatcher)
+        mount(app, dispatcher)
+
+    told = {"on_ready": lambda url: (found.append(url), ready.set()), "stop": stop, "extend": extend}
+    thread = threading.Thread(target=serve, args=(config(data),), kwargs=told)
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield found[1], found[0]
+    finally:
+        stop.set()
+        thread.join(15)
 
 
 def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:

@@ -33,9 +33,9 @@ def test_no_log_and_no_file_holds_a_secret(tmp_path: Path, caplog: pytest.LogCap
             worker = Worker(url, tmp_path, "one", owner=owner)
             secrets |= {"worker": worker.enrolled.token, "its own": enrolment("one").secret}
             job = submit(submitter, job_spec((1, 2)), tmp_path)
-            until(
-                "done", lambda: [worker.deliver(lease) for lease in worker.lease(2)] and submitter.job(job).frames_done
-            )
+            for lease in worker.lease(2):
+                worker.deliver(lease)
+            until("done", lambda: submitter.job(job).frames_done)
             with pytest.raises(Refused):
                 submitter.workers()
             secrets["rotated"] = submitter.rotate_token().token

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,9 @@ from renderbros_addon.protocol.access import Role
 
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "bootstrap" / "start.py"
+
+# The operators' tokens of these farms are not this user's business.
+os.environ.setdefault("RENDERBROS_CREDENTIALS", str(Path(tempfile.mkdtemp(prefix="rb-login-")) / "credentials.json"))
 
 
 def command(*words: str | Path) -> list[str]:

@@ -7,7 +7,6 @@ functions, so that it can never tell another story.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -16,8 +15,7 @@ from fastapi.responses import StreamingResponse
 from nicegui import run, ui
 
 from ..dispatcher import checks, discretion, jobs, standings, views, workers
-from ..dispatcher.callers import Caller
-from ..dispatcher.errors import Forbidden, NotFound, RequestRefused, Unauthorized
+from ..dispatcher.errors import NotFound, RequestRefused, Unauthorized
 from ..dispatcher.service import Dispatcher
 from ..dispatcher.store import Tx
 from ..protocol.access import Role
@@ -28,6 +26,7 @@ from ..protocol.jobs import Frame, FrameFile, FrameView, JobView
 from ..protocol.states import FrameStatus, JobStatus, WorkerStatus
 from ..protocol.workers import WorkerView
 from . import signing_in
+from .viewer import Viewer
 
 REFRESH_SECONDS = 1.0
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp"}
@@ -101,35 +100,6 @@ def mount(app: FastAPI, dispatcher: Dispatcher) -> None:
 
     # No storage of NiceGUI's is used, so no secret is needed and nothing is written beside the dispatcher's data.
     ui.run_with(app, mount_path="/", dark=True, show_welcome_message=False)
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """Whoever looks at a page, as long as the session lasts."""
-
-    dispatcher: Dispatcher
-    session: str
-
-    @classmethod
-    def of(cls, request: Request, dispatcher: Dispatcher) -> Viewer:
-        return cls(dispatcher, request.cookies.get(signing_in.COOKIE, ""))
-
-    def caller(self) -> Caller:
-        """Who it is; Unauthorized once the session is over, or the account."""
-        return signing_in.caller_of_session(self.dispatcher, self.session)
-
-    def change(self, work: Callable[[Tx], object], job_id: str | None) -> None:
-        """Change a job, or with None a worker. NotFound and Forbidden as the API would say."""
-        caller = self.caller()
-        if job_id is None and caller.role is not Role.OPERATOR:
-            raise Forbidden("this is for operators", word="wrong_role")
-
-        def change(tx: Tx) -> None:
-            if job_id is not None:
-                jobs.check_account(tx.conn, job_id, caller.account)
-            work(tx)
-
-        self.dispatcher.store.change(change)
 
 
 def _header(subtitle: str) -> None:

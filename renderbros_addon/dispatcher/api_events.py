@@ -126,6 +126,7 @@ async def _hear(socket: WebSocket, service: Dispatcher, subscriber: Subscriber) 
         worker_id = subscriber.worker_id
         if worker_id is None or len(text) > MAX_MESSAGE:
             continue
+        service.rates.take(Limited.REQUESTS, worker_id)  # TooMany ends the connection
         try:
             message = event_adapter.validate_json(text)
         except ValidationError:

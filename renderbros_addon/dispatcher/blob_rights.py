@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 
 from sqlalchemy import Connection, bindparam, literal_column, or_, select, union_all
 
@@ -29,6 +30,9 @@ from .tables import jobs as jobs_table
 
 LATE_FOR = 24 * 3600.0
 """Seconds after a lease was there for which its worker may still send what it came to: late results are welcome."""
+
+ASK_EVERY = 10.0
+"""Seconds between two looks into the database for a lease of a worker that had none."""
 
 MAX_RESULT_BYTES = 4 << 30
 """Of one file that a worker sends: 8K with some fifty channels of floats."""
@@ -48,6 +52,9 @@ _READABLE_BY_WORKER = Prepared(
     .limit(1)
 )
 _HOLDS_ONE = Prepared(select(leases.c.id).where(leases.c.worker_id == bindparam("who"), _HELD).limit(1))
+_HELD_ONE = Prepared(
+    select(leases.c.id).where(leases.c.worker_id == bindparam("who"), leases.c.created_at > bindparam("since")).limit(1)
+)
 _CAME_OF_JOBS = Prepared(
     union_all(
         select(jobs_table.c.id)
@@ -71,6 +78,7 @@ class BlobRights:
         self._arrived = arrived
         self._lock = threading.Lock()
         self._lent: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
         self._sent: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def hear(self, entries: Sequence[LogEntry]) -> None:
@@ -80,6 +88,7 @@ class BlobRights:
                 if len(self._lent) >= MOST:
                     self._lent.clear()
                 self._lent[entry.worker_id] = time.monotonic()
+                self._refused.pop(entry.worker_id, None)
 
     def of(self, caller: Caller) -> BlobHolder:
         return BlobHolder(self, caller)
@@ -102,10 +111,16 @@ class BlobRights:
         """Has it, or had it, a lease that could have come to something?"""
         if time.monotonic() - self._lent.get(caller.id, float("-inf")) < LATE_FOR:
             return True
+        if time.monotonic() - self._refused.get(caller.id, float("-inf")) < ASK_EVERY:
+            return False
+        since = self._store.clock() - timedelta(seconds=LATE_FOR)
         with self._store.read() as conn:
             held = _HOLDS_ONE.first(conn, who=caller.id) is not None
-        if held:
-            self._lent[caller.id] = time.monotonic()
+            # A dispatcher that was started since remembers nothing. This looks through many rows, and so now and then.
+            held = held or _HELD_ONE.first(conn, who=caller.id, since=since) is not None
+        if len(self._refused) >= MOST:
+            self._refused.clear()
+        (self._lent if held else self._refused)[caller.id] = time.monotonic()
         return held
 
 

@@ -85,7 +85,7 @@ def test_killed_at_every_step(crashing: Crashing, tmp_path: Path) -> None:
         finish(worker, jobs)
         assert len(jobs) >= len(STEPS) - 2, "all but those killed before their job was taken"
         for number, job_id in enumerate(jobs):
-            [frame] = worker.client.frames(job_id).frames
+            [frame] = worker.operator.frames(job_id).frames
             assert frame.files[0].output.pixel_digest == undisturbed(tmp_path, frame.frame), number
         until("only the scene and the frames are left", lambda: len(blobs(crashing.data)) == 1 + len(jobs))
         until("scratch is empty", lambda: not list((crashing.data / "scratch").iterdir()))

@@ -11,3 +11,6 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     own = Path(tempfile.gettempdir()) / f"rb-{os.getppid()}-{worker}"
     own.mkdir(exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
+
+# The operators' tokens of farms that tests start are not this user's business.
+os.environ["RENDERBROS_CREDENTIALS"] = str(Path(tempfile.mkdtemp(prefix="rb-login-")) / "credentials.json")

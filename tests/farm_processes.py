@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,14 @@ from typing import Any
 
 import psutil
 
+from renderbros_addon.client.http import DispatcherClient
+from renderbros_addon.protocol.access import Role
+
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "bootstrap" / "start.py"
+
+# The operators' tokens of these farms are not this user's business.
+os.environ.setdefault("RENDERBROS_CREDENTIALS", str(Path(tempfile.mkdtemp(prefix="rb-login-")) / "credentials.json"))
 
 
 def command(*words: str | Path) -> list[str]:
@@ -72,6 +79,7 @@ class Farm:
         folder.mkdir(exist_ok=True)
         self.port = port
         self.url = ""
+        self.operator_token = ""
         self.dispatcher: subprocess.Popen[str] | None = None
         self.workers: dict[str, subprocess.Popen[str]] = {}
 
@@ -90,7 +98,10 @@ class Farm:
         line = self.dispatcher.stdout.readline()
         if not line:
             raise AssertionError(f"the dispatcher did not start\n{(self.folder / 'dispatcher.log').read_text()}")
-        self.url = json.loads(line)["url"]
+        told = json.loads(line)
+        self.url = told["url"]
+        # Told at the first start alone.
+        self.operator_token = told.get("operator_token") or self.operator_token
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def start_worker(self, name: str, *options: str | Path, owner: str | None = None, url: str | None = None) -> None:
@@ -99,13 +110,19 @@ class Farm:
         ``url``: where it finds the dispatcher, if by a detour.
         """
         log = (self.folder / f"{name}.log").open("a")
+        # What has been here before is known, and the dispatcher may be away.
+        invite = "" if (self.folder / name).exists() else self.operator.invite(Role.WORKER).code
         self.workers[name] = subprocess.Popen(
             command("worker", "--dispatcher", url or self.url, "--name", name, "--data", self.folder / name, *options),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env=os.environ | ({"RENDERBROS_OWNER": owner} if owner else {}),
+            env=os.environ | {"RENDERBROS_INVITE": invite} | ({"RENDERBROS_OWNER": owner} if owner else {}),
         )
+
+    @property
+    def operator(self) -> DispatcherClient:
+        return DispatcherClient(self.url, self.operator_token)
 
     def renderers(self, name: str) -> list[psutil.Process]:
         """The renderer processes below a worker."""

@@ -6,6 +6,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any
 
 import typer
@@ -28,14 +29,19 @@ def command(
 ) -> Callable[[Callable[..., int | None]], Callable[..., None]]:
     """Make a function the command ``name``.
 
-    Its first parameter gets the :class:`Output`; the others are its options. What it returns is the exit code (None
-    is 0). The options that all commands share are added here. ``log_level`` is what it logs without ``-v``.
+    Its first parameter gets the :class:`Output`; the others are its options, or dataclasses of options. What it returns
+    is the exit code (None is 0). The options that all commands share are added here. ``log_level`` is what it logs
+    without ``-v``.
     """
 
     def decorate(function: Callable[..., int | None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        groups: dict[str, Any] = {p.name: p.annotation for p in own if is_dataclass(p.annotation)}
+        own = [option for p in own for option in ([p] if p.name not in groups else _options_of(groups[p.name]))]
 
         def run(**options: Any) -> None:
+            for name, group in groups.items():
+                options[name] = group(**{field.name: options.pop(field.name) for field in fields(group)})
             as_json = options.pop("as_json")
             chosen = {name: options.pop(name) or None for name in ("verbose", "log_json")}
             raise typer.Exit(_guarded(function, options, as_json=as_json, log_level=log_level, **chosen))
@@ -53,6 +59,11 @@ def command(
         return run
 
     return decorate
+
+
+def _options_of(group: type[Any]) -> list[inspect.Parameter]:
+    """An option for each field of a dataclass that a command takes in one piece."""
+    return list(inspect.signature(group, eval_str=True).parameters.values())
 
 
 def _guarded(
@@ -89,11 +100,15 @@ def _guarded(
 
 def _known_words(error: Exception) -> str | None:
     """What ``error`` says to people, if it is of a kind that a command may end with."""
-    from ..client.errors import ClientError, DispatcherUnreachable
+    from ..client.errors import ClientError, DispatcherUnreachable, Refused, Untrusted
     from ..imaging.errors import ImageError
 
+    if isinstance(error, Untrusted):
+        return str(error)
     if isinstance(error, DispatcherUnreachable):
         return f"{error}\nIs a dispatcher running there? --dispatcher or RENDERBROS_DISPATCHER says where to look."
+    if isinstance(error, Refused) and error.problem.status == 401:
+        return f"{error}\nrenderbros login --dispatcher URL keeps a token; --token-file and RENDERBROS_TOKEN give one."
     if isinstance(error, (ClientError, ImageError, OSError)):
         return str(error)
     return None

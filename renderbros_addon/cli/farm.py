@@ -11,17 +11,22 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import psutil
 
+from ..client.credentials import write_secret
+from ..dispatcher.tokens import INVITE, new_secret
 from ..worker.identity import kept_secret
 from .errors import CommandError
 from .janitor import end_tree, remove
 from .own_process import spawn, undisturbed
 from .settings import PREFIX, Settings, rendering_environment
+
+_NONE: Mapping[str, str] = {}
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -39,6 +44,10 @@ class LocalFarm:
     def __init__(self, chosen: Settings, folder: Path | None = None) -> None:
         self.url = ""
         self.workers = chosen.workers
+        self.operator_token: str | None = None
+        """Of a farm whose dispatcher starts for the first time; see :meth:`ready`."""
+        self.sign_in: str | None = None
+        """A page that signs in whoever opens it first."""
         self._settings = chosen
         self._kept = folder
         self._folder = folder or Path()
@@ -101,10 +110,15 @@ class LocalFarm:
             self._folder.mkdir(parents=True, exist_ok=True)
         port = str(_free_port() if self._kept is None else self._settings.port)
         # Nobody looks at the pages of a farm that is gone in a minute.
-        pages = ["--no-dashboard"] if self._kept is None else []
+        # Nobody but us has to do with it, either.
+        pages = ["--no-dashboard", "--private"] if self._kept is None else ["--sign-in-link"]
+        invites = [new_secret(INVITE) for _ in range(self.workers)]
+        codes = self.path("invites")
+        write_secret(codes, "\n".join(invites))
         dispatcher = self._spawn(
-            "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json", *pages
-        )
+            "dispatcher", "dispatcher", "--data", self.path("dispatcher"), "--port", port, "--json", *pages,
+            "--invites-file", codes,
+        )  # fmt: skip
         self._listen(dispatcher)
         if self._kept is None:
             # The workers start beside the dispatcher: what they need until they look for it takes as long as it does.
@@ -114,12 +128,13 @@ class LocalFarm:
         threads = self._settings.threads or max(1, (os.cpu_count() or 1) // self.workers)
         chosen = self._settings.owner if self._kept else None
         owner = chosen or kept_secret(self.path("owner.secret"))
-        for i in range(1, self.workers + 1):
+        for i, invite in enumerate(invites, 1):
             name = f"worker-{i}"
             options = ["--dispatcher", self.url, "--name", name, "--threads", str(threads)]
-            self._spawn(name, "worker", "--data", self.path("workers"), *options, owner=owner)
+            secrets = {f"{PREFIX}OWNER": owner, f"{PREFIX}INVITE": invite}
+            self._spawn(name, "worker", "--data", self.path("workers"), *options, secrets=secrets)
 
-    def _spawn(self, name: str, *words: str | Path, owner: str | None = None) -> subprocess.Popen[bytes]:
+    def _spawn(self, name: str, *words: str | Path, secrets: Mapping[str, str] = _NONE) -> subprocess.Popen[bytes]:
         stdout = subprocess.PIPE if name == "dispatcher" else subprocess.DEVNULL
         stderr: IO[bytes] | None = None
         where: dict[str, Any] = {"env": rendering_environment(self._settings)}
@@ -129,9 +144,8 @@ class LocalFarm:
                 stderr = self._logs[name] = self.path(f"{name}.log").open("ab")
         else:
             where["env"] = os.environ | where["env"]
-        if owner is not None:
-            # Not as an option: other users of the machine see command lines.
-            where["env"] = where["env"] | {f"{PREFIX}OWNER": owner}
+        # Not as options: other users of the machine see command lines.
+        where["env"] = where["env"] | secrets
         child = spawn(*words, "--stop-with-parent", stdout=stdout, stderr=stderr, **where)
         self._children[name] = child
         self._tell_janitor(str(child.pid))
@@ -145,7 +159,10 @@ class LocalFarm:
     def ready(self) -> None:
         """Wait until the dispatcher answers at ``url``; CommandError if it does not come up."""
         try:
-            self.url = str(json.loads(self._said.get(timeout=START_SECONDS))["url"])
+            told = json.loads(self._said.get(timeout=START_SECONDS))
+            self.url = str(told["url"])
+            self.operator_token, self.sign_in = told.get("operator_token"), told.get("sign_in")
+            self.path("invites").unlink(missing_ok=True)  # It has read them.
         except queue.Empty:
             raise CommandError(f"the dispatcher did not start in {START_SECONDS:.0f} s") from None
         except (ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psutil
 import typer
 
-from ..client.connection import Untrusted
+from ..client.errors import Untrusted
 from ..client.http import DispatcherClient
 from . import settings
 from .command import command

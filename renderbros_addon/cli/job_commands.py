@@ -11,7 +11,7 @@ from ..protocol.jobs import LogEntry
 from . import options, preview, settings
 from .check_lines import check_counts, check_line
 from .command import command
-from .connecting import connect
+from .connecting import AS_SET, Connecting, connect
 from .errors import DONE, FAILED, UsageError
 from .fetching import Fetcher, usable_folder
 from .job_json import job_json
@@ -27,9 +27,9 @@ def register(app: typer.Typer) -> None:
     command(app, "fetch")(fetch)
 
 
-def jobs(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+def jobs(out: Output, /, to: Connecting = AS_SET) -> int:
     """List the jobs of a dispatcher."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         found = client.jobs()
     table = Table(
         Column("id", no_wrap=True), "name", "status", "frames", "done", "priority", "what", box=None, pad_edge=False
@@ -48,9 +48,9 @@ def jobs(out: Output, /, dispatcher: options.Dispatcher = None, ca: options.Ca =
     return 0
 
 
-def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+def job(out: Output, /, job_id: options.JobId, to: Connecting = AS_SET) -> int:
     """Tell how a job stands, frame by frame, and what has happened to it."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         one, frames, log = client.job(job_id), client.frames(job_id).frames, client.log(job_id).entries
         checks = client.job_checks(job_id)
     lines = [
@@ -77,9 +77,9 @@ def job(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = 
     return 0
 
 
-def cancel(out: Output, /, job_id: options.JobId, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+def cancel(out: Output, /, job_id: options.JobId, to: Connecting = AS_SET) -> int:
     """Stop a job; frames that are finished stay."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         one = client.cancel_job(job_id)
     out.result(job_json(one), f"job {one.id} is {one.status.value}")
     return 0
@@ -90,8 +90,7 @@ def fetch(
     /,
     job_id: options.JobId,
     out_dir: options.Out = None,
-    dispatcher: options.Dispatcher = None,
-    ca: options.Ca = None,
+    to: Connecting = AS_SET,
     blender: options.Blender = None,
     film: options.Preview = False,
 ) -> int:
@@ -99,7 +98,7 @@ def fetch(
     if out_dir is None:
         raise UsageError("say where the frames shall go: --out DIR")
     folder = usable_folder(out_dir)
-    with ended_by_signals(), connect(dispatcher, ca) as client:
+    with ended_by_signals(), connect(to) as client:
         one = client.job(job_id)
         fetcher = Fetcher(client, job_id, folder)
         files = fetcher.fetch()

@@ -29,7 +29,15 @@ class JobNews:
         self._looked = time.monotonic()
         self._stop = threading.Event()
         self._stream = EventStream(
-            client.url, None, self._hear, self._stop, ca=client.ca, job=job_id, on_connect=self._connected
+            client.url,
+            client.token,
+            self._hear,
+            self._stop,
+            ca=client.ca,
+            pin=client.pin,
+            insecure=client.insecure,
+            job=job_id,
+            on_connect=self._connected,
         )
 
     def __enter__(self) -> Self:

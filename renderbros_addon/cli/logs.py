@@ -7,7 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-_IDS = ("job", "task", "worker")
+_IDS = ("job", "task", "worker", "caller", "account", "invite", "address")
 
 
 def set_up(*, level: int, as_json: bool) -> None:

@@ -118,6 +118,12 @@ def _workers() -> Any:
     return worker_commands
 
 
+def _access() -> Any:
+    from . import access_commands
+
+    return access_commands
+
+
 def _verifying() -> Any:
     from . import verify_command
 
@@ -136,6 +142,7 @@ _ROOMS: tuple[tuple[tuple[str, ...], Callable[[], Any]], ...] = (
     (("submit",), _submitting),
     (("jobs", "job", "cancel", "fetch"), _jobs),
     (("workers", "ban", "pardon"), _workers),
+    (("invite", "login", "logout", "tokens"), _access),
     (("verify",), _verifying),
     (("health",), _health),
 )

@@ -24,6 +24,13 @@ Dispatcher = Annotated[
     str | None, typer.Option("--dispatcher", metavar="URL", help="Where the dispatcher answers.", show_default=False)
 ]
 Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certificate authority to trust (PEM).")]
+Pin = Annotated[
+    str | None,
+    typer.Option("--pin", metavar="SHA256", help="Trust the certificate with this SHA-256, and no other."),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Send secrets beyond this machine although no TLS keeps them.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Workers to start. (default: 2)")]
 Blender = Annotated[
     Path | None, typer.Option("--blender", metavar="PATH", help="Render with this Blender instead of the bpy wheel.")

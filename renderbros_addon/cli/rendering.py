@@ -104,7 +104,7 @@ def _rendered(
     """Send the job and wait for it; it as it ended, and what brought its frames into ``folder``."""
 
     def client() -> DispatcherClient:
-        return DispatcherClient(farm.url, retry_for=5.0)
+        return DispatcherClient(farm.url, farm.operator_token, retry_for=5.0)
 
     with client() as dispatcher:
         job = submission.submit(dispatcher, sent).job

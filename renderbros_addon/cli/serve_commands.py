@@ -6,9 +6,15 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ..dispatcher.config import DispatcherConfig
+    from ..dispatcher.service import Dispatcher
 
 from . import options, settings
 from .command import command
@@ -57,12 +63,24 @@ def farm(
                 "url": running.url,
                 "workers": running.workers,
                 "data": str(chosen.farm_data.absolute()),
-            },
-            f"{running.workers} workers and a dispatcher at {running.url}; Ctrl-C stops them",
+            }
+            | ({"operator_token": running.operator_token} if running.operator_token else {})
+            | ({"sign_in": running.sign_in} if running.sign_in else {}),
+            "\n".join(_welcome(running)),
         )
         while not stop.wait(1.0):
             running.check()
     return exit_code()
+
+
+def _welcome(running: LocalFarm) -> list[str]:
+    lines = [f"{running.workers} workers and a dispatcher at {running.url}; Ctrl-C stops them"]
+    if running.operator_token:
+        lines.append(f"The operator's token, told only now: {running.operator_token}")
+        lines.append("Commands of this user on this machine go by it without being told.")
+    if running.sign_in:
+        lines.append(f"The farm in a browser, a link for one use within ten minutes: {running.sign_in}")
+    return lines
 
 
 def dispatcher(
@@ -76,6 +94,17 @@ def dispatcher(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="F", help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="F", help="Its private key (PEM).")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen on a public address without TLS.")] = False,
+    operator_token_file: Annotated[
+        Path | None,
+        typer.Option("--operator-token-file", metavar="FILE", help="The operator's token, instead of making one."),
+    ] = None,
+    new_operator_token: Annotated[
+        bool,
+        typer.Option("--new-operator-token", help="Make another operator's token on this data, print it, and end."),
+    ] = False,
+    invites_file: Annotated[Path | None, typer.Option("--invites-file", hidden=True)] = None,
+    private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
+    sign_in_link: Annotated[bool, typer.Option("--sign-in-link", hidden=True)] = False,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Serve the API without the web pages.")] = False,
     stop_with_parent_: options.StopWithParent = False,
 ) -> int:
@@ -83,11 +112,13 @@ def dispatcher(
     from ..dispatcher.config import DispatcherConfig
     from ..dispatcher.errors import ConfigurationError
     from ..dispatcher.server import serve
+    from .connecting import secret_in
 
     chosen = settings.load(
         host=host, port=port, database=database, storage=storage, dispatcher_data=data,
-        tls_cert=tls_cert, tls_key=tls_key, insecure=insecure or None,
+        tls_cert=tls_cert, tls_key=tls_key, insecure=insecure or None, operator_token_file=operator_token_file,
     )  # fmt: skip
+    token_file = chosen.operator_token_file
     config = DispatcherConfig(
         data=chosen.dispatcher_data.absolute(),
         checker_command=own_command("check-images"),
@@ -99,20 +130,61 @@ def dispatcher(
         tls_key=chosen.tls_key,
         insecure=chosen.insecure,
         lease_seconds=chosen.lease_seconds,
+        operator_token=secret_in(token_file, "--operator-token-file") if token_file else None,
+        worker_invites=tuple(invites_file.read_text().split()) if invites_file else (),
     )
+    serving: list[Dispatcher] = []
+    pages = None if no_dashboard else _dashboard()
+
+    def extend(app: FastAPI, dispatcher: Dispatcher) -> None:
+        serving.append(dispatcher)
+        if pages is not None:
+            pages(app, dispatcher)
 
     def on_ready(url: str) -> None:
-        out.result({"status": "ready", "url": url}, url)
+        token = serving[0].new_operator_token
+        if config.loopback and not private:
+            keep_operator(chosen, url, token)
+        link = serving[0].sign_in_link(url) if sign_in_link and pages else None
+        told = {"status": "ready", "url": url} | ({"operator_token": token} if token else {})
+        words = [url] + ([f"The operator's token, told only now: {token}"] if token else [])
+        out.result(told | ({"sign_in": link} if link else {}), "\n".join(words))
 
     stop = threading.Event()
     if stop_with_parent_:
         stop_with_parent(stop)
     try:
         with stopped_by_signals(stop) as exit_code:
-            serve(config, on_ready=on_ready, stop=stop, extend=None if no_dashboard else _dashboard())
+            if new_operator_token:
+                return _new_operator(out, config)
+            serve(config, on_ready=on_ready, stop=stop, extend=extend)
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
     return exit_code()
+
+
+def _new_operator(out: Output, config: DispatcherConfig) -> int:
+    """Make another operator on the data of a dispatcher, which may be running."""
+    from ..dispatcher.service import new_operator
+
+    token = new_operator(config)
+    out.result({"status": "done", "operator_token": token}, f"The new operator's token, told only now: {token}")
+    return 0
+
+
+def keep_operator(chosen: settings.Settings, url: str, token: str | None) -> None:
+    """Have this user's commands on this machine go by the operator's token from now on."""
+    from ..client.credentials import Credentials, Kept
+
+    data = str(chosen.dispatcher_data.absolute())
+    try:
+        kept = Credentials(chosen.credentials)
+        if token:
+            kept.keep(url, Kept(token, "operator", data=data))
+        else:
+            kept.moved(data, url)
+    except OSError as error:
+        log.warning("the operator's token can't be kept for this user: %s", error)
 
 
 def _dashboard() -> Callable[..., None] | None:
@@ -157,19 +229,25 @@ def worker(
     device: options.Device = None,
     blender: options.Blender = None,
     ca: options.Ca = None,
+    pin: options.Pin = None,
+    insecure: options.Insecure = False,
     stop_with_parent_: options.StopWithParent = False,
 ) -> int:
     """Lend this machine: take tasks from a dispatcher and render them, until stopped."""
     from ..worker.agent import Agent
     from ..worker.config import WorkerConfig
-    from .connecting import connect
+    from .connecting import client_for
 
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
-        max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca,
-        owner=_owner_in(owner_file) if owner_file else None,
+        max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca, pin=pin,
+        insecure=insecure or None, owner=_owner_in(owner_file) if owner_file else None,
     )  # fmt: skip
-    connect(dispatcher, ca).close()  # says what is wrong with the address
+    try:
+        with client_for(chosen, None) as client:  # says what is wrong with the address
+            client.check_private()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     config = WorkerConfig(
         dispatcher=chosen.dispatcher,
         data=chosen.worker_data.absolute(),
@@ -186,6 +264,8 @@ def worker(
         hang_timeout=chosen.hang_timeout,
         blender=chosen.blender,
         ca=chosen.ca,
+        pin=chosen.pin,
+        insecure=chosen.insecure,
         sandbox=chosen.sandbox,
     )
     stop = threading.Event()

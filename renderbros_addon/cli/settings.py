@@ -17,7 +17,7 @@ PREFIX = "RENDERBROS_"
 SHORTEST_OWNER, LONGEST_OWNER = 16, 128
 """Characters of an owner's secret; see ``Enrolment.owner``."""
 
-_SECRETS = ("invite", "owner")
+_SECRETS = ("invite", "owner", "token")
 # What they are is nobody's business, wrong or not: a terminal is seen by others, and logs are kept.
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     ca: Path | None = Field(
         default=None, description="Certificate authority (PEM) to trust, if the dispatcher's certificate needs it"
     )
+    pin: str | None = Field(
+        default=None, description="SHA-256 of the dispatcher's certificate, to trust that one and no other"
+    )
+    token: str | None = Field(
+        default=None, repr=False, description="Token of a submitter or operator; what login keeps if unset"
+    )
+    token_file: Path | None = Field(default=None, description="File with that token")
+    credentials: Path = Field(
+        default_factory=lambda: _data("credentials.json"), description="File in which login keeps tokens"
+    )
     blender: AbsolutePath | None = Field(
         default=None, description="A Blender binary to render with, instead of the bpy wheel of this Python"
     )
@@ -68,7 +78,12 @@ class Settings(BaseSettings):
     )
     tls_cert: Path | None = Field(default=None, description="The dispatcher's TLS certificate chain (PEM)")
     tls_key: Path | None = Field(default=None, description="The private key of that certificate (PEM)")
-    insecure: bool = Field(default=False, description="Listen on a public address without TLS")
+    insecure: bool = Field(
+        default=False, description="Go without TLS beyond this machine: a dispatcher listens so, others send tokens so"
+    )
+    operator_token_file: Path | None = Field(
+        default=None, description="File with the token of the dispatcher's operator; made at the first start if unset"
+    )
     lease_seconds: float = Field(default=60.0, gt=0, description="How long a worker may be silent before its task goes")
 
     # A worker

@@ -8,6 +8,7 @@ import typer
 
 from . import options, settings
 from .command import command
+from .connecting import AS_SET, Connecting
 from .errors import UsageError
 from .output import Output
 from .own_process import ended_by_signals
@@ -45,8 +46,7 @@ def submit(
     expect: options.Expect = PREVIEW_SECONDS,
     blender: options.Blender = None,
     blender_series: options.BlenderSeries = None,
-    dispatcher: options.Dispatcher = None,
-    ca: options.Ca = None,
+    to: Connecting = AS_SET,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
     film: options.Preview = False,
     out_dir: options.Out = None,
@@ -68,6 +68,6 @@ def submit(
             blender_series=blender_series, expect=expect,
         )  # fmt: skip
         return send(
-            out, wish, renderer, blender=chosen.blender, dispatcher=dispatcher, ca=ca, wait=wait, out_dir=out_dir,
+            out, wish, renderer, blender=chosen.blender, to=to, wait=wait, out_dir=out_dir,
             film=film,
         )  # fmt: skip

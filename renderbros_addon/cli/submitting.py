@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import costing, expecting, inspection, preview, submission
-from .connecting import connect
+from .connecting import Connecting, connect
 from .errors import DONE, FAILED, Interrupted
 from .fetching import Fetcher, usable_folder
 from .following import follow
@@ -21,8 +21,7 @@ def send(
     renderer: Started,
     *,
     blender: Path | None,
-    dispatcher: str | None,
-    ca: Path | None,
+    to: Connecting,
     wait: bool,
     out_dir: Path | None,
     film: bool,
@@ -34,7 +33,7 @@ def send(
     """
     folder = usable_folder(out_dir) if out_dir else None
     made = fetcher = None
-    with connect(dispatcher, ca) as client, display(out) as shown:
+    with connect(to) as client, display(out) as shown:
         shown.step(f"looking into {wish.blend.name}")
         with inspection.renderer(blender, renderer.scratch, renderer.process) as process:
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)
@@ -48,7 +47,7 @@ def send(
             sent = upload.job
             out.note(f"job {sent.id}")
             previews = expecting.Previews(
-                process, wish, found, sent.id, prepared.spec.frames, lambda: connect(dispatcher, ca), out.note
+                process, wish, found, sent.id, prepared.spec.frames, lambda: connect(to), out.note
             )
             fetcher = Fetcher(client, sent.id, folder) if folder else None
             try:

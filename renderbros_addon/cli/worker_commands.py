@@ -11,10 +11,9 @@ from rich.text import Text
 
 from ..client.http import DispatcherClient
 from ..protocol.workers import WorkerView
-from . import options
 from .check_lines import check_line
 from .command import command
-from .connecting import connect
+from .connecting import AS_SET, Connecting, connect
 from .errors import CommandError, UsageError
 from .output import Output
 
@@ -32,11 +31,9 @@ def register(app: typer.Typer) -> None:
     command(app, "pardon")(pardon)
 
 
-def workers(
-    out: Output, /, which: MaybeWhich = None, dispatcher: options.Dispatcher = None, ca: options.Ca = None
-) -> int:
+def workers(out: Output, /, which: MaybeWhich = None, to: Connecting = AS_SET) -> int:
     """List the workers of a dispatcher and how far each is trusted; or one of them, with the checks of its results."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         found = client.workers() if which is None else (_find(client, which),)
         checks = None if which is None else client.worker_checks(found[0].id)
     told = {"status": "ok", "workers": [one.model_dump(mode="json") for one in found]}
@@ -49,16 +46,16 @@ def workers(
     return 0
 
 
-def ban(out: Output, /, which: Which, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+def ban(out: Output, /, which: Which, to: Connecting = AS_SET) -> int:
     """Give a worker nothing any more; what it has in hand goes to others."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         one = client.ban_worker(_find(client, which).id)
     return _told(out, one)
 
 
-def pardon(out: Output, /, which: Which, dispatcher: options.Dispatcher = None, ca: options.Ca = None) -> int:
+def pardon(out: Output, /, which: Which, to: Connecting = AS_SET) -> int:
     """End a worker's ban or quarantine; it begins with a probation."""
-    with connect(dispatcher, ca) as client:
+    with connect(to) as client:
         one = client.pardon_worker(_find(client, which).id)
     return _told(out, one)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +19,8 @@ from requests.auth import AuthBase
 from ..protocol.base import API_PREFIX
 from ..protocol.digests import HEADER, content_digest, is_garbled
 from ..protocol.problems import CONTENT_TYPE, Problem
-from .errors import DispatcherUnreachable, error_for
+from . import trust
+from .errors import DispatcherUnreachable, Untrusted, error_for
 from .retry import Retrier, parse_retry_after
 
 log = logging.getLogger("renderbros.client")
@@ -39,10 +39,12 @@ M = TypeVar("M", bound=BaseModel)
 class Connection:
     """Requests to the dispatcher at ``url`` (``http[s]://host[:port]``, perhaps with a path before the API's).
 
-    ``token``: bearer token. ``ca``: PEM file of the authority to trust instead of the system's. ``timeout``: seconds,
-    (connect, read). ``retry_for``: seconds for which a call is repeated after connection errors and answers that
-    :func:`may_pass`; None is for ever. ``stop``: once set, calls that wait raise Stopped. ValueError for
-    a bad URL.
+    ``token``: bearer token. ``ca``: PEM file of the authority to trust instead of the system's. ``pin``: SHA-256 of the
+    only certificate to trust, in hexadecimal; without a ``ca`` it needs no other. ``timeout``: seconds, (connect,
+    read). ``retry_for``: seconds for which a call is repeated after connection errors and answers that
+    :func:`may_pass`; None is for ever. ``stop``: once set, calls that wait raise Stopped. ``insecure``: send secrets
+    though neither TLS nor this machine's own loopback keeps them. ValueError for a bad URL or pin, and for a token that
+    would go where it can be read on the way.
 
     Safe to use from several threads.
     """
@@ -56,8 +58,14 @@ class Connection:
         timeout: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
         retry_for: float | None = RETRY_FOR,
         stop: threading.Event | None = None,
+        pin: str | None = None,
+        insecure: bool = False,
     ) -> None:
         self.url = checked_url(url)
+        self.pin = None if pin is None else trust.checked_pin(pin)
+        self.insecure = insecure
+        if token is not None:
+            self.check_private()
         self.token = token
         self.ca = ca
         self.timeout = timeout
@@ -68,6 +76,14 @@ class Connection:
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._sessions_lock = threading.Lock()
+
+    def check_private(self) -> None:
+        """ValueError if a secret that is sent could be read on the way."""
+        if self.url.startswith("http:") and not is_loopback(self.url) and not self.insecure:
+            raise ValueError(
+                f"{self.url} has no TLS, and a token that is sent there can be read on the way: use an https:// "
+                "address, or --insecure if the network is your own"
+            )
 
     def retrier(self) -> Retrier:
         """A fresh budget of retries, for one call."""
@@ -135,7 +151,7 @@ class Connection:
                 auth=_Bearer(self.token),
                 timeout=(connect_timeout or self.timeout[0], read_timeout or self.timeout[1]),
                 # Said on every request: a bundle named in the environment would override the session's.
-                verify=str(self.ca) if self.ca else True,
+                verify=str(self.ca) if self.ca else self.pin is None,
                 allow_redirects=method in ("GET", "HEAD"),
                 stream=stream,
             )
@@ -184,6 +200,8 @@ class Connection:
             session.headers["Accept"] = f"application/json, {CONTENT_TYPE}"
             # No proxy leads to a dispatcher on this machine, whatever the environment says.
             session.trust_env = not is_loopback(self.url)
+            if self.pin is not None:
+                session.mount("https://", trust.PinnedAdapter(self.pin))
             self._local.session = session
             with self._sessions_lock:
                 self._sessions.append(session)
@@ -203,10 +221,6 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Untrusted(DispatcherUnreachable):
-    """Its certificate is not one we trust; trying again would not help."""
 
 
 class _Bearer(AuthBase):
@@ -275,15 +289,29 @@ def unreachable(url: str, error: Exception) -> DispatcherUnreachable:
     seen: set[int] = set()
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Untrusted(
-                f"the certificate of {url} is not trusted ({cause.verify_message}): "
-                "give the file of the authority that signed it"
-            )
+        if (why := trust.why_untrusted(url, cause)) is not None:
+            return Untrusted(why)
         reasons = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
         cause = next((r for r in reasons if isinstance(r, BaseException)), None)
     if isinstance(error, requests.ConnectTimeout):
         return DispatcherUnreachable(f"no connection to {url} in time")
     if isinstance(error, requests.Timeout):
         return DispatcherUnreachable(f"no answer from {url} in time")
+    if url.startswith("http:") and isinstance(_end_of_connection(error), ConnectionError):
+        return DispatcherUnreachable(
+            f"{url} ended the connection without an answer (with TLS, its address begins with https://): {error}"
+        )
     return DispatcherUnreachable(f"no answer from {url}: {error}")
+
+
+def _end_of_connection(error: BaseException) -> BaseException | None:
+    """The end of a connection that was made, somewhere among the causes of ``error``."""
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return cause
+        reasons = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
+        cause = next((r for r in reasons if isinstance(r, BaseException)), None)
+    return None

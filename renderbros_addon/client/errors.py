@@ -17,6 +17,10 @@ class Stopped(DispatcherUnreachable):
     """The stop event was set before an answer came."""
 
 
+class Untrusted(DispatcherUnreachable):
+    """Its certificate is not one we trust; trying again would not help."""
+
+
 class DispatcherError(ClientError):
     """The dispatcher answered that it can't or won't. ``problem`` is what it said."""
 

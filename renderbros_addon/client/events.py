@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from ..protocol.base import API_PREFIX
 from ..protocol.events import CancelLease, PauseWorker, StateChange, TaskProgress, WorkAvailable, event_adapter
+from . import trust
 from .connection import checked_url, is_loopback
 from .retry import FIRST_DELAY, LONGEST_DELAY
 
@@ -31,7 +31,8 @@ AnyEvent = WorkAvailable | CancelLease | PauseWorker | StateChange | TaskProgres
 class EventStream:
     """Hears events in a thread of its own until ``stop`` is set, and connects again whenever the line is lost.
 
-    With a worker's ``token`` it hears what is for that worker; without one it is a viewer, of ``job`` or of all.
+    With a worker's ``token`` it hears what is for that worker; with an account's it is a viewer, of ``job`` or of all
+    that the account may see. ``ca``, ``pin`` and ``insecure`` are those of a ``Connection``.
     ``on_event`` is called in the stream's thread and should return soon. ``on_connect`` is called after every
     connection made: events may have been missed before it, so ask for the state again. Nothing is lost but promptness
     while the line is down.
@@ -45,15 +46,19 @@ class EventStream:
         stop: threading.Event,
         *,
         ca: Path | None = None,
+        pin: str | None = None,
+        insecure: bool = False,
         job: str | None = None,
         on_connect: Callable[[], None] | None = None,
     ) -> None:
         base = checked_url(url)
-        query = {} if token else {"role": "viewer"} | ({"job": job} if job else {})
+        if token and base.startswith("http:") and not is_loopback(base) and not insecure:
+            raise ValueError(f"{base} has no TLS, and a token that is sent there can be read on the way")
+        query = {"role": "viewer", "job": job} if job else {}
         self._uri = f"ws{base.removeprefix('http')}{API_PREFIX}/events{'?' + urlencode(query) if query else ''}"
         self._direct = is_loopback(base)
         self._token = token
-        self._ssl = ssl.create_default_context(cafile=str(ca) if ca else None) if base.startswith("https:") else None
+        self._ssl = trust.context(ca, pin) if base.startswith("https:") else None
         self._on_event = on_event
         self._on_connect = on_connect
         self._stop = stop
@@ -95,7 +100,7 @@ class EventStream:
                     self._set(connection)
                     self._guarded(self._on_connect)
                     self._hear(connection)
-            except (OSError, WebSocketException, TimeoutError, EOFError) as error:
+            except (OSError, WebSocketException, TimeoutError, EOFError) as error:  # ssl.SSLError is an OSError
                 # Losing the line is everyday; being turned away is worth a look. Either is said once, not every time.
                 level = logging.WARNING if isinstance(error, InvalidHandshake) else logging.INFO
                 log.log(level if failures == 0 else logging.DEBUG, "no events for now: %s", error)

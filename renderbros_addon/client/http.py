@@ -7,6 +7,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ..protocol.access import (
+    DAY,
+    InviteList,
+    InviteMade,
+    InviteRequest,
+    InviteView,
+    Redemption,
+    Role,
+    TokenList,
+    TokenMade,
+    TokenView,
+)
 from ..protocol.checks import CheckList, CheckView
 from ..protocol.expectations import ExpectedFrame
 from ..protocol.jobs import FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
@@ -85,7 +97,11 @@ class DispatcherClient(Connection):
     # A worker's side
 
     def enrol(self, enrolment: Enrolment) -> Enrolled:
-        """Become a worker, or the same one again. The token in the answer is for a client of its own."""
+        """Become a worker, or the same one again. The token in the answer is for a client of its own.
+
+        ValueError where its secret could be read on the way.
+        """
+        self.check_private()
         return self.call("POST", "/workers", Enrolled, body=enrolment, key=new_key())
 
     def lease(self, request: LeaseRequest, wait: float = 0.0, key: str | None = None) -> LeaseBatch:
@@ -147,8 +163,43 @@ class DispatcherClient(Connection):
     def pardon_worker(self, worker_id: str) -> WorkerView:
         return self._change_worker(worker_id, "pardon")
 
+    def renew_worker_token(self, worker_id: str) -> WorkerView:
+        """Make a worker's token void; it gets another one by its secret."""
+        return self._change_worker(worker_id, "renew-token")
+
     def _change_worker(self, worker_id: str, verb: str) -> WorkerView:
         return self.call("POST", f"/workers/{worker_id}/{verb}", WorkerView, key=new_key())
+
+    # Who may come in
+
+    def invite(self, role: Role, seconds: float = DAY, label: str = "") -> InviteMade:
+        """Invite somebody. The code is told only in this answer."""
+        body = InviteRequest(role=role, label=label, seconds=seconds)
+        return self.call("POST", "/invites", InviteMade, body=body, key=new_key())
+
+    def invites(self) -> tuple[InviteView, ...]:
+        return self.call("GET", "/invites", InviteList).invites
+
+    def revoke_invite(self, invite_id: str) -> None:
+        self.call("DELETE", f"/invites/{invite_id}", _Anything)
+
+    def redeem(self, code: str, name: str = "") -> TokenMade:
+        """A token for an invite's code. ValueError where it could be read on the way."""
+        self.check_private()
+        return self.call("POST", "/tokens", TokenMade, body=Redemption(code=code, name=name), key=new_key())
+
+    def tokens(self) -> tuple[TokenView, ...]:
+        """Who has a token; only the caller's own, unless it is an operator."""
+        return self.call("GET", "/tokens", TokenList).tokens
+
+    def rotate_token(self) -> TokenMade:
+        """Another token for the caller; this client goes on with it."""
+        made = self.call("POST", "/tokens/rotate", TokenMade, key=new_key())
+        self.token = made.token
+        return made
+
+    def revoke_token(self, token_id: str) -> None:
+        self.call("DELETE", f"/tokens/{token_id}", _Anything)
 
     # Blobs
 

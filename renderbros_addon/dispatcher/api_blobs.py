@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
@@ -15,7 +15,9 @@ from starlette.requests import ClientDisconnect
 
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
+from .blob_rights import AnyHolder, Holder
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
+from .errors import RequestRefused
 from .inflating import CODING, BadCoding, Bomb, Inflater
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -39,30 +41,47 @@ def blobs_router(
 ) -> APIRouter:
     """The routes below ``/blobs``, for an app to mount under its prefix.
 
-    ``on_complete`` is called with the digest, in a thread, when an upload ends with the blob in place, and when a
-    client finds a blob in place that this process has not yet told of: so it must be idempotent. ``authorize`` is a
-    FastAPI dependency that raises if the caller may not.
+    ``authorize`` is a FastAPI dependency that raises if the caller may not, and gives what it may as a ``BlobHolder``;
+    None, or one that gives None, lets everybody do everything. Then ``on_complete`` is called with the digest, in a
+    thread, when an upload ends with the blob in place, and when a client finds a blob in place that this process has
+    not yet told of: so it must be idempotent. A holder is told the same by its ``sent``.
     """
-    told: set[str] = set()
+    told: set[tuple[str, str]] = set()
+    anybody = AnyHolder(on_complete)
 
-    def tell(sha256: str) -> None:
-        on_complete(sha256)
+    async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:  # noqa: B008
+        request.state.holder = anybody if given is None else given
+
+    def tell(who: Holder, sha256: str) -> None:
+        who.sent(sha256)
         if len(told) >= TOLD:
             told.clear()
-        told.add(sha256)
+        told.add((who.owner, sha256))
 
-    router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(authorize)] if authorize else [])
+    def look(who: Holder, sha256: str) -> tuple[int | None, int]:
+        """Bytes of a blob that ``who`` has sent or may read, else None and how many it has sent so far."""
+        size = store.size(sha256)
+        if size is not None and who.has_sent(sha256):
+            if (who.owner, sha256) not in told:
+                # We may have been killed between storing it and telling; then its client comes back and asks.
+                tell(who, sha256)
+            return size, 0
+        if size is not None and who.may_read(sha256):
+            return size, 0
+        return None, store.kept(sha256, who.owner)
+
+    def look_at_size(who: Holder, sha256: str) -> int | None:
+        size = store.size(sha256)
+        return size if size is not None and who.may_read(sha256) else None
+
+    router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(hold)])
 
     @router.head("/{sha256}", responses={404: {"description": "Not whole; Upload-Offset tells the bytes kept."}})
-    async def head(sha256: Sha256) -> Response:
-        """Is the blob there, and if not, where may an upload go on?"""
-        size = await run_in_threadpool(store.size, sha256)
+    async def head(sha256: Sha256, request: Request) -> Response:
+        """Is the blob there, and the caller's, and if not, where may its upload go on?"""
+        size, kept = await run_in_threadpool(look, _holder(request), sha256)
         if size is not None:
-            if sha256 not in told:
-                # We may have been killed between storing it and telling; then its client comes back and asks.
-                await run_in_threadpool(tell, sha256)
             return Response(headers={**_headers(sha256), "Content-Length": str(size)})
-        kept = await run_in_threadpool(store.kept, sha256)
         return problem(404, "unknown_blob", "no such blob", sha256, {"Upload-Offset": str(kept)})
 
     @router.put("/{sha256}", status_code=201, openapi_extra={"requestBody": {**_BINARY, "required": True}})
@@ -95,6 +114,9 @@ def blobs_router(
             offset, total = int(sent[1]), int(sent[3])
         try:
             return await _receive(store, tell, sha256, request, offset, total, packed=coding != "identity")
+        except RequestRefused as refusal:
+            await _drain(request)
+            return problem(refusal.status, refusal.word, refusal.title, refusal.detail, refusal.headers)
         except BlobTooLarge as error:
             await _drain(request)
             return problem(413, "too_large", "too large", str(error))
@@ -124,12 +146,13 @@ def blobs_router(
     )
     async def get(
         sha256: Sha256,
+        request: Request,
         wanted: Annotated[str | None, Header(alias="range", max_length=200)] = None,
         if_range: Annotated[str | None, Header(max_length=200)] = None,
         if_none_match: Annotated[str | None, Header(max_length=2000)] = None,
     ) -> Response:
         """The blob's bytes, or one range of them."""
-        size = await run_in_threadpool(store.size, sha256)
+        size = await run_in_threadpool(look_at_size, _holder(request), sha256)
         if size is None:
             return problem(404, "unknown_blob", "no such blob", sha256)
         headers = _headers(sha256)
@@ -150,9 +173,17 @@ def blobs_router(
     return router
 
 
+def _holder(request: Request) -> Holder:
+    return cast(Holder, request.state.holder)
+
+
+async def _nobody() -> None:
+    """Nobody in particular calls."""
+
+
 async def _receive(
     store: BlobStore,
-    tell: Callable[[str], None],
+    tell: Callable[[Holder, str], None],
     sha256: str,
     request: Request,
     offset: int,
@@ -160,7 +191,23 @@ async def _receive(
     *,
     packed: bool,
 ) -> Response:
-    upload: PartialUpload | None = await run_in_threadpool(_begin, store, tell, sha256, offset, total)
+    who = _holder(request)
+    with who.sending():
+        return await _take_in(store, who, tell, sha256, request, offset, total, packed=packed)
+
+
+async def _take_in(
+    store: BlobStore,
+    who: Holder,
+    tell: Callable[[Holder, str], None],
+    sha256: str,
+    request: Request,
+    offset: int,
+    total: int,
+    *,
+    packed: bool,
+) -> Response:
+    upload: PartialUpload | None = await run_in_threadpool(_begin, store, who, tell, sha256, offset, total)
     if upload is None:
         await _drain(request)
         return Response(status_code=201, headers=_headers(sha256))
@@ -188,7 +235,7 @@ async def _receive(
             take(buffer)
             upload.close()
             return problem(503, "stopping", "stopping", "the dispatcher is stopping: go on later", {"Retry-After": "1"})
-        whole = await run_in_threadpool(_end, upload, take, bytes(buffer), tell)
+        whole = await run_in_threadpool(_end, upload, take, bytes(buffer), who, tell)
     except Bomb:
         await run_in_threadpool(upload.discard)
         raise
@@ -201,15 +248,24 @@ async def _receive(
     return Response(status_code=201, headers=_headers(sha256))
 
 
-def _begin(store: BlobStore, tell: Callable[[str], None], sha256: str, offset: int, total: int) -> PartialUpload | None:
-    """None for a blob that is there already."""
-    if store.size(sha256) is not None:
-        tell(sha256)
+def _begin(
+    store: BlobStore, who: Holder, tell: Callable[[Holder, str], None], sha256: str, offset: int, total: int
+) -> PartialUpload | None:
+    """None for a blob that is there already, and known to be the caller's; of another one all bytes are wanted."""
+    if store.size(sha256) is not None and who.has_sent(sha256):
+        tell(who, sha256)
         return None
-    return store.begin(sha256, offset, total)
+    who.check_send(sha256, total, total - offset)
+    return store.begin(sha256, offset, total, who.owner)
 
 
-def _end(upload: PartialUpload, take: Callable[[bytes], None], rest: bytes, tell: Callable[[str], None]) -> bool:
+def _end(
+    upload: PartialUpload,
+    take: Callable[[bytes], None],
+    rest: bytes,
+    who: Holder,
+    tell: Callable[[Holder, str], None],
+) -> bool:
     """Write the last bytes. True if the blob is whole now."""
     if rest:
         take(rest)
@@ -218,7 +274,7 @@ def _end(upload: PartialUpload, take: Callable[[bytes], None], rest: bytes, tell
     whole = upload.finish()
     upload.close()
     if whole:
-        tell(upload.sha256)
+        tell(who, upload.sha256)
     return whole
 
 

@@ -1,24 +1,32 @@
-"""The WebSocket at ``/events``: workers hear what concerns them and tell their progress, viewers hear everything."""
+"""The WebSocket at ``/events``: workers hear what concerns them and tell their progress, viewers what they may."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from ..protocol.access import Role
 from ..protocol.base import Identifier
 from ..protocol.events import TaskProgress, event_adapter
-from .dependencies import known_worker
-from .errors import RequestRefused
+from . import jobs
+from .callers import Caller
+from .dependencies import address_of, caller_of, check_role
+from .errors import RequestRefused, Unauthorized
 from .hub import Subscriber
+from .rates import SOCKETS_AT_ONCE, Limited
 from .service import Dispatcher
 
 log = logging.getLogger("renderbros.dispatcher")
+
+security = logging.getLogger("renderbros.security")
+
+VIEWERS = frozenset({Role.OPERATOR, Role.SUBMITTER})
 
 router = APIRouter(tags=["events"])
 
@@ -30,18 +38,64 @@ GOING_AWAY, REFUSED, TOO_SLOW = 1001, 1008, 1013
 
 
 @router.websocket("/events")
-async def events(socket: WebSocket, role: Literal["viewer"] | None = None, job: Identifier | None = None) -> None:
-    """A worker says who it is with its token; a viewer says ``role=viewer``, perhaps with the ``job`` it looks at."""
+async def events(
+    socket: WebSocket,
+    role: Literal["viewer"] | None = None,
+    job: Identifier | None = None,
+    ticket: Annotated[str | None, Query(max_length=100)] = None,
+) -> None:
+    """Whoever connects says who it is with its token; a browser, which can't, with a ``ticket``.
+
+    A worker hears what concerns it. An account is a viewer, perhaps of the one ``job`` it looks at; a submitter hears
+    of its own jobs alone.
+    """
     service: Dispatcher = socket.app.state.dispatcher
-    subscriber = Subscriber(job_id=job)
-    if role != "viewer":
-        scheme, _, token = socket.headers.get("authorization", "").partition(" ")
-        try:
-            worker = await run_in_threadpool(known_worker, service, token if scheme.lower() == "bearer" else None)
-        except RequestRefused as error:
-            await socket.close(REFUSED, error.word)
-            return
-        subscriber.worker_id = worker.id
+    try:
+        caller = await _caller(socket, service, ticket)
+        subscriber = await _subscriber(socket, service, caller, viewer=role == "viewer", job=job)
+        with service.rates.holding("connections", caller.id, SOCKETS_AT_ONCE):
+            await _serve(socket, service, subscriber)
+    except RequestRefused as refusal:
+        await socket.close(REFUSED, refusal.word)
+
+
+async def _caller(socket: WebSocket, service: Dispatcher, ticket: str | None) -> Caller:
+    scheme, _, token = socket.headers.get("authorization", "").partition(" ")
+    if ticket is None:
+        return await caller_of(socket, service, token if scheme.lower() == "bearer" else None)
+    address = address_of(socket)
+    service.rates.check(Limited.FAILURES, address)
+    found = await run_in_threadpool(service.live_account, service.tickets.find(ticket))
+    if found is None:
+        service.rates.take(Limited.FAILURES, address)
+        security.warning("failed sign-in: unknown ticket", extra={"address": address})
+        raise Unauthorized("this ticket is used, too old or unknown: ask for another one")
+    return found
+
+
+async def _subscriber(
+    socket: WebSocket, service: Dispatcher, caller: Caller, *, viewer: bool, job: str | None
+) -> Subscriber:
+    if caller.role is Role.WORKER:
+        if viewer:
+            check_role(caller, VIEWERS, address_of(socket), "events as a viewer")
+        return Subscriber(worker_id=caller.id)
+    subscriber = Subscriber(account_id=caller.id, job_id=job)
+    if caller.account is not None:
+        # What it makes meanwhile is added as it is told: so the set is there first.
+        subscriber.jobs = set()
+        with service.hub.subscribe(subscriber):
+            found = await run_in_threadpool(_jobs_of, service, caller.id)
+        subscriber.jobs |= found
+    return subscriber
+
+
+def _jobs_of(service: Dispatcher, account_id: str) -> set[str]:
+    with service.store.read() as conn:
+        return jobs.ids_of(conn, account_id)
+
+
+async def _serve(socket: WebSocket, service: Dispatcher, subscriber: Subscriber) -> None:
     with service.hub.subscribe(subscriber):
         await socket.accept()
         tellers = {
@@ -72,6 +126,7 @@ async def _hear(socket: WebSocket, service: Dispatcher, subscriber: Subscriber) 
         worker_id = subscriber.worker_id
         if worker_id is None or len(text) > MAX_MESSAGE:
             continue
+        service.rates.take(Limited.REQUESTS, worker_id)  # TooMany ends the connection
         try:
             message = event_adapter.validate_json(text)
         except ValidationError:

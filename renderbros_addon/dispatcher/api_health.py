@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
-from .dependencies import Service
+from .dependencies import CallingOperator, Service
 from .errors import RequestRefused
 from .problems import DOCUMENTED
 
@@ -33,5 +33,5 @@ def readyz(service: Service) -> dict[str, str]:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(service: Service) -> Response:
+def metrics(service: Service, _: CallingOperator) -> Response:
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

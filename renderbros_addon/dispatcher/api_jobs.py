@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query, Response
 from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
 from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
-from . import checks, jobs, tasks, views
-from .dependencies import IdempotencyKey, Service, answered, respond
+from . import accounts, checks, discretion, jobs, tasks, views
+from .callers import Caller
+from .dependencies import CallingAccount, IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
 from .idempotency import Key, once
 from .problems import DOCUMENTED
@@ -22,23 +23,34 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED)
 
 
 @router.post("", status_code=201, response_model=JobView)
-def create_job(spec: JobSpec, service: Service, key: IdempotencyKey) -> Response:
-    """Create a job. It is queued once all blobs of its files are there."""
+def create_job(spec: JobSpec, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
+    """Create a job. It is queued once the caller has sent all blobs of its files."""
     _check_size(spec, service.config.max_tasks)
     told = {file.sha256: file.size for file in spec.scene.files}
-    present = {sha256: size for sha256 in told if (size := service.blobs.size(sha256)) is not None}
+    mine = _sent_by(service, caller, list(told))
+    present = {sha256: size for sha256 in mine if (size := service.blobs.size(sha256)) is not None}
     for sha256, size in present.items():
         if size != told[sha256]:
             raise Unprocessable(f"the file {sha256} has {size} bytes, not {told[sha256]}", word="wrong_size")
 
     def create(tx: Tx) -> Response:
-        return respond(once(tx, key, lambda: answered(_view(service, tx, jobs.create(tx, spec, present)), 201)))
+        return respond(
+            once(tx, key, lambda: answered(_view(service, tx, caller, jobs.create(tx, spec, present, caller.id)), 201))
+        )
 
     response = service.store.change(create)
     # A blob that arrived between the look and the commit found no row that waited for it.
     for sha256 in told.keys() - present.keys():
-        service.blob_arrived(sha256)
+        service.blob_arrived(sha256, caller)
     return response
+
+
+def _sent_by(service: Dispatcher, caller: Caller, digests: list[str]) -> set[str]:
+    """Which blobs the caller need not send, as far as they are there."""
+    if caller.account is None:
+        return set(digests)
+    with service.store.read() as conn:
+        return accounts.owned(conn, caller.account, digests)
 
 
 def _check_size(spec: JobSpec, most: int) -> None:
@@ -52,15 +64,19 @@ def _check_size(spec: JobSpec, most: int) -> None:
         )
 
 
-def _view(service: Dispatcher, tx: Tx, job_id: str) -> JobView:
-    return views.job_view(tx.conn, job_id, service.board, tx.now)
+def _view(service: Dispatcher, tx: Tx, caller: Caller, job_id: str) -> JobView:
+    return discretion.job(views.job_view(tx.conn, job_id, service.board, tx.now), caller)
 
 
-def _change(service: Dispatcher, key: Key | None, job_id: str, change: Callable[[Tx], None]) -> Response:
+def _change(
+    service: Dispatcher, caller: Caller, key: Key | None, job_id: str, change: Callable[[Tx], None]
+) -> Response:
     def work(tx: Tx) -> Response:
+        jobs.check_account(tx.conn, job_id, caller.account)
+
         def first_time() -> JobView:
             change(tx)
-            return _view(service, tx, job_id)
+            return _view(service, tx, caller, job_id)
 
         return respond(once(tx, key, lambda: answered(first_time())))
 
@@ -68,20 +84,24 @@ def _change(service: Dispatcher, key: Key | None, job_id: str, change: Callable[
 
 
 @router.get("")
-def list_jobs(service: Service) -> JobList:
-    """The newest jobs first."""
+def list_jobs(service: Service, caller: CallingAccount) -> JobList:
+    """The newest first; a submitter's own."""
     with service.store.read() as conn:
-        return JobList(jobs=views.job_views(conn, service.board, service.store.clock()))
+        found = views.job_views(conn, service.board, service.store.clock(), caller.account)
+        return JobList(jobs=tuple(discretion.job(one, caller) for one in found))
 
 
 @router.get("/{job_id}")
-def get_job(job_id: Identifier, service: Service) -> JobView:
+def get_job(job_id: Identifier, service: Service, caller: CallingAccount) -> JobView:
     with service.store.read() as conn:
-        return views.job_view(conn, job_id, service.board, service.store.clock())
+        jobs.check_account(conn, job_id, caller.account)
+        return discretion.job(views.job_view(conn, job_id, service.board, service.store.clock()), caller)
 
 
 @router.patch("/{job_id}", response_model=JobView)
-def change_job(job_id: Identifier, change: JobChange, service: Service, key: IdempotencyKey) -> Response:
+def change_job(
+    job_id: Identifier, change: JobChange, service: Service, caller: CallingAccount, key: IdempotencyKey
+) -> Response:
     """Give it another priority, or say what frames of it look like in previews."""
 
     def work(tx: Tx) -> None:
@@ -90,43 +110,45 @@ def change_job(job_id: Identifier, change: JobChange, service: Service, key: Ide
         if change.expected:
             jobs.expect(tx, job_id, change.expected)
 
-    return _change(service, key, job_id, work)
+    return _change(service, caller, key, job_id, work)
 
 
 @router.post("/{job_id}/cancel", response_model=JobView)
-def cancel_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+def cancel_job(job_id: Identifier, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
     """End it; what is being rendered is stopped."""
-    return _change(service, key, job_id, lambda tx: jobs.cancel(tx, job_id))
+    return _change(service, caller, key, job_id, lambda tx: jobs.cancel(tx, job_id))
 
 
 @router.post("/{job_id}/pause", response_model=JobView)
-def pause_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+def pause_job(job_id: Identifier, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
     """Start no more tasks; what is being rendered goes on."""
-    return _change(service, key, job_id, lambda tx: jobs.pause(tx, job_id))
+    return _change(service, caller, key, job_id, lambda tx: jobs.pause(tx, job_id))
 
 
 @router.post("/{job_id}/resume", response_model=JobView)
-def resume_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
-    return _change(service, key, job_id, lambda tx: jobs.resume(tx, job_id))
+def resume_job(job_id: Identifier, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
+    return _change(service, caller, key, job_id, lambda tx: jobs.resume(tx, job_id))
 
 
 @router.post("/{job_id}/retry", response_model=JobView)
-def retry_job(job_id: Identifier, service: Service, key: IdempotencyKey) -> Response:
+def retry_job(job_id: Identifier, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
     """Open a failed or cancelled job again; what is rendered is kept."""
-    response = _change(service, key, job_id, lambda tx: jobs.retry(tx, job_id))
+    response = _change(service, caller, key, job_id, lambda tx: jobs.retry(tx, job_id))
     service.intake.recover()
     return response
 
 
 @router.get("/{job_id}/frames")
-def list_frames(job_id: Identifier, service: Service) -> FrameList:
+def list_frames(job_id: Identifier, service: Service, caller: CallingAccount) -> FrameList:
     with service.store.read() as conn:
+        jobs.check_account(conn, job_id, caller.account)
         return FrameList(frames=views.frame_views(conn, job_id))
 
 
 @router.get("/{job_id}/frames/{frame}")
-def get_frame(job_id: Identifier, frame: Frame, service: Service) -> FrameView:
+def get_frame(job_id: Identifier, frame: Frame, service: Service, caller: CallingAccount) -> FrameView:
     with service.store.read() as conn:
+        jobs.check_account(conn, job_id, caller.account)
         found = views.frame_views(conn, job_id, only=frame)
     if not found:
         raise NotFound(f"job {job_id} has no frame {frame}", word="unknown_frame")
@@ -134,15 +156,24 @@ def get_frame(job_id: Identifier, frame: Frame, service: Service) -> FrameView:
 
 
 @router.get("/{job_id}/checks")
-def list_checks(job_id: Identifier, service: Service) -> CheckList:
+def list_checks(job_id: Identifier, service: Service, caller: CallingAccount) -> CheckList:
     """The latest checks of its results, with what they found, the newest first."""
     with service.store.read() as conn:
+        jobs.check_account(conn, job_id, caller.account)
         jobs.load(conn, job_id)
-        return CheckList(checks=checks.views(conn, job_id=job_id))
+        found = checks.views(conn, job_id=job_id)
+        return CheckList(checks=tuple(discretion.check(one, caller) for one in found))
 
 
 @router.get("/{job_id}/log")
-def get_log(job_id: Identifier, service: Service, after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0) -> JobLog:
+def get_log(
+    job_id: Identifier,
+    service: Service,
+    caller: CallingAccount,
+    after: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+) -> JobLog:
     """Its history after entry ``after``; ask again after the last one until nothing comes."""
     with service.store.read() as conn:
-        return views.job_log(conn, job_id, after)
+        jobs.check_account(conn, job_id, caller.account)
+        log = views.job_log(conn, job_id, after)
+        return JobLog(entries=tuple(discretion.entry(one, caller) for one in log.entries))

@@ -18,6 +18,7 @@ from .dependencies import CallingWorker, IdempotencyKey, Service, answered, resp
 from .errors import Unprocessable
 from .idempotency import Answer, Key, once
 from .problems import DOCUMENTED
+from .rates import POLLS_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
 
@@ -45,7 +46,8 @@ async def lease(
     """Ask for tasks, waiting up to ``wait`` (at most 30) seconds for some. An empty batch if there are none."""
     deadline = time.monotonic() + min(wait, MAX_WAIT)
     again = False
-    with service.hub.waiting(worker.id) as waiter:
+    waiting = service.rates.holding("requests for work", worker.id, POLLS_AT_ONCE)
+    with waiting, service.hub.waiting(worker.id) as waiter:
         while True:
             # Nobody may be there any more to take what is leased now; it would lie idle until it expires.
             if await request.is_disconnected():

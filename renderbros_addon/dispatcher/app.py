@@ -9,13 +9,20 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from ..protocol.base import API_PREFIX
-from . import api_events, api_health, api_jobs, api_leases, api_workers, problems
+from . import api_access, api_events, api_health, api_jobs, api_leases, api_workers, problems
 from .api_blobs import blobs_router
+from .blob_rights import BlobHolder
 from .config import DispatcherConfig
+from .dependencies import CallingAnybody, Service
 from .limits import LOOPBACK_NAMES, Limits
 from .metrics import CountRequests
 from .service import Dispatcher
 from .store import Clock, utc_now
+
+
+async def blob_holder(service: Service, caller: CallingAnybody) -> BlobHolder:
+    """What the caller may do with blobs."""
+    return service.blob_rights.of(caller)
 
 
 def create_app(config: DispatcherConfig, *, clock: Clock = utc_now) -> FastAPI:
@@ -53,8 +60,8 @@ def app_around(dispatcher: Dispatcher) -> FastAPI:
     problems.install(app)
     # Routes are looked through in this order: first what each task asks for.
     app.include_router(api_leases.router, prefix=API_PREFIX)
-    app.include_router(blobs_router(dispatcher.blobs, dispatcher.blob_arrived), prefix=API_PREFIX)
-    for part in (api_jobs, api_workers, api_events):
+    app.include_router(blobs_router(dispatcher.blobs, dispatcher.blob_arrived, blob_holder), prefix=API_PREFIX)
+    for part in (api_jobs, api_workers, api_access, api_events):
         app.include_router(part.router, prefix=API_PREFIX)
     app.include_router(api_health.router)
 

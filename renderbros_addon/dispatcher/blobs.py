@@ -105,39 +105,40 @@ class BlobStore:
         except FileNotFoundError:
             return None
 
-    def kept(self, sha256: str) -> int:
-        """Bytes kept of a partial upload, where the next :meth:`begin` may go on; 0 if there is none."""
-        _key(sha256)
+    def kept(self, sha256: str, owner: str = "") -> int:
+        """Bytes kept of ``owner``'s partial upload, where its next :meth:`begin` may go on; 0 if there is none."""
+        part = self._part(sha256, owner)
         with self._lock:
-            upload = self._uploads.get(sha256)
+            upload = self._uploads.get(part.stem)
         if upload:
             return upload.offset
         try:
-            return self._part(sha256).stat().st_size
+            return part.stat().st_size
         except FileNotFoundError:
             return 0
 
     # In
 
-    def begin(self, sha256: str, offset: int, total: int) -> PartialUpload:
+    def begin(self, sha256: str, offset: int, total: int, owner: str = "") -> PartialUpload:
         """Start or continue receiving a blob of ``total`` bytes at ``offset``.
 
-        Offset 0 starts anew. BlobTooLarge, StorageFull, WrongOffset if ``offset`` is not what is kept, BlobBusy while
-        another upload of the same blob is receiving bytes (one that fell silent is superseded).
+        Offset 0 starts anew. Each ``owner``, an identifier, has uploads of its own: nobody goes on with another's.
+        BlobTooLarge, StorageFull, WrongOffset if ``offset`` is not what is kept, BlobBusy while another upload of the
+        same blob is receiving bytes (one that fell silent is superseded).
         """
-        _key(sha256)
+        part = self._part(sha256, owner)
         if total > self.max_bytes:
             raise BlobTooLarge(f"a blob of {total} bytes; this dispatcher takes at most {self.max_bytes}")
         self._sweep_if_due()
         if total - offset + RESERVE > shutil.disk_usage(self._spool).free:
             raise StorageFull("the dispatcher's disk is nearly full: free some space, then send it again")
         with self._lock:
-            other = self._uploads.get(sha256)
+            other = self._uploads.get(part.stem)
             if other:
                 # Raises if the other one lives; from here on its next write fails instead of landing in our file.
                 other.supersede()
-            upload = PartialUpload(self._part(sha256), sha256, offset, total, self._publish, self._forget)
-            self._uploads[sha256] = upload
+            upload = PartialUpload(part, sha256, offset, total, self._publish, self._forget)
+            self._uploads[part.stem] = upload
         try:
             upload.open()
         except BaseException:
@@ -321,11 +322,12 @@ class BlobStore:
 
     def _forget(self, upload: PartialUpload) -> None:
         with self._lock:
-            if self._uploads.get(upload.sha256) is upload:
-                del self._uploads[upload.sha256]
+            if self._uploads.get(upload.path.stem) is upload:
+                del self._uploads[upload.path.stem]
 
-    def _part(self, sha256: str) -> Path:
-        return self._spool / f"{sha256}.part"
+    def _part(self, sha256: str, owner: str) -> Path:
+        _key(sha256)
+        return self._spool / (f"{sha256}-{owner}.part" if owner else f"{sha256}.part")
 
     def _incoming(self) -> Path:
         """Where a local storage on another device than the spool takes files in."""

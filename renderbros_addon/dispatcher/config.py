@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..protocol.leases import LEASE_SECONDS
+from . import tokens
 from .errors import ConfigurationError
+from .rates import Limit, Limited
 
 DEFAULT_PORT = 8420
 GIB = 1 << 30
@@ -34,7 +37,13 @@ class DispatcherConfig:
     names: tuple[str, ...] = ()
     """On loopback: host names it answers to besides localhost, for a proxy that keeps the name it was asked for."""
     insecure: bool = False
-    """Listen beyond this machine although neither TLS nor a token protects the submitters' side."""
+    """Listen beyond this machine although no TLS keeps tokens and scenes from those who listen in between."""
+    operator_token: str | None = field(default=None, repr=False)
+    """The operator's token, from outside; with None the first start makes one."""
+    worker_invites: tuple[str, ...] = field(default=(), repr=False)
+    """Codes by which workers may enrol within ten minutes of the start, one each."""
+    limits: Mapping[Limited, Limit] = field(default_factory=dict)
+    """Rates that stand in for the usual ones."""
     lease_seconds: float = LEASE_SECONDS
     offline_seconds: float = 60.0
     """Silence after which a worker counts as offline."""
@@ -75,9 +84,16 @@ class DispatcherConfig:
                 raise ConfigurationError(f"There is no file {file}.")
         if not self.loopback and self.tls_cert is None and not self.insecure:
             raise ConfigurationError(
-                f"Listening on {self.host} would let anyone who reaches this machine read and submit jobs. "
+                f"Listening on {self.host} would let anyone on the way read tokens and scenes. "
                 "Give --tls-cert and --tls-key, or --insecure if the network is your own, "
                 "or stay on 127.0.0.1 and use a tunnel."
+            )
+        if self.operator_token is not None and not re.fullmatch(
+            rf"{tokens.OPERATOR}[!-~]{{32,160}}", self.operator_token
+        ):
+            raise ConfigurationError(
+                f"An operator's token begins with {tokens.OPERATOR}, and 32 to 160 characters without spaces follow: "
+                "such as printf 'rbo_%s' \"$(openssl rand -hex 32)\" makes."
             )
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"A port lies between 0 and 65535, not {self.port}.")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from ..protocol.events import CancelLease, PauseWorker, StateChange, TaskProgress, WorkAvailable
 from ..protocol.jobs import LogEntry
+from . import discretion
 
 Message = WorkAvailable | CancelLease | PauseWorker | StateChange | TaskProgress
 
@@ -45,10 +46,24 @@ class Subscriber:
     """One WebSocket: a worker's, or a viewer's of one job or of all."""
 
     worker_id: str | None = None
+    account_id: str | None = None
     job_id: str | None = None
+    jobs: set[str] | None = None
+    """The only jobs that it may hear of; None for all. Those that its account makes are added."""
     queue: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(QUEUE))
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it was too slow, or the dispatcher stops: the connection is to be closed."""
+
+    def tell(self, entry: LogEntry) -> None:
+        """A viewer hears of a change, if it wants to and may."""
+        if self.jobs is not None:
+            if entry.event == "job.created" and entry.detail.get("account") == self.account_id and entry.job_id:
+                self.jobs.add(entry.job_id)
+            if entry.job_id not in self.jobs:
+                return
+            entry = discretion.of_job(entry)
+        if self.job_id in (None, entry.job_id):
+            self.send(StateChange(entry=entry))
 
     def send(self, message: Message) -> None:
         try:
@@ -120,11 +135,11 @@ class Hub:
 
     def _publish(self, entries: Sequence[LogEntry]) -> None:
         for entry in entries if self._subscribers else ():
-            change = StateChange(entry=entry)
             for subscriber in self._subscribers:
-                if subscriber.worker_id is None:
-                    if subscriber.job_id in (None, entry.job_id):
-                        subscriber.send(change)
+                if _ends(entry, subscriber):
+                    subscriber.lost.set()
+                elif subscriber.worker_id is None:
+                    subscriber.tell(entry)
                 elif subscriber.worker_id == entry.worker_id and (message := _to_worker(entry)):
                     subscriber.send(message)
         wanted = {entry.worker_id for entry in entries if entry.event in MAY_TAKE_MORE}
@@ -196,7 +211,9 @@ class Hub:
 
     def _progress(self, message: TaskProgress) -> None:
         for subscriber in self._subscribers:
-            if subscriber.worker_id is None and subscriber.job_id in (None, message.job_id):
+            if subscriber.worker_id is not None or subscriber.job_id not in (None, message.job_id):
+                continue
+            if subscriber.jobs is None or message.job_id in subscriber.jobs:
                 subscriber.send(message)
 
     @contextlib.contextmanager
@@ -223,6 +240,13 @@ class Hub:
             del self._waiters[waiter]
             if waiter.owes:
                 self._wake(1)
+
+
+def _ends(entry: LogEntry, subscriber: Subscriber) -> bool:
+    """Has the subscriber nothing to hear here any more?"""
+    if entry.event in ("worker.banned", "worker.token_revoked"):
+        return entry.worker_id == subscriber.worker_id
+    return entry.event == "account.revoked" and entry.detail.get("account") == subscriber.account_id
 
 
 def _to_worker(entry: LogEntry) -> Message | None:

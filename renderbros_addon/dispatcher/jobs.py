@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from ..protocol.expectations import ExpectedFrame
 from ..protocol.jobs import JobSpec
@@ -86,6 +86,17 @@ def load(conn: Connection, job_id: str) -> AnyRow:
     return row
 
 
+def ids_of(conn: Connection, account: str) -> set[str]:
+    """The jobs of an account."""
+    return set(conn.execute(select(jobs.c.id).where(jobs.c.account == account)).scalars())
+
+
+def check_account(conn: Connection, job_id: str, account: str | None) -> None:
+    """NotFound, as if there were none, unless the job is ``account``'s; None may see all."""
+    if account is not None and load(conn, job_id).account != account:
+        raise NotFound(f"there is no job {job_id}", word="unknown_job")
+
+
 def lock(tx: Tx, job_id: str, *, shared: bool = False) -> AnyRow:
     """A job's row, held until the commit; ``shared`` with others that hold it so.
 
@@ -108,8 +119,11 @@ def _move(tx: Tx, job: AnyRow, new: JobStatus, event: str, values: Mapping[str, 
     tx.emit(event, job_id=job.id, old=old, status=new, **detail)
 
 
-def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
-    """A new job, uploading; ``present`` maps the digests of blobs that are there to their sizes. Returns its id."""
+def create(tx: Tx, spec: JobSpec, present: Mapping[str, int], account: str | None = None) -> str:
+    """A new job of ``account``, uploading; ``present`` maps the digests of blobs that it has there to their sizes.
+
+    Returns its id.
+    """
     job_id = new_id()
     scene = spec.scene
     tx.conn.execute(
@@ -123,6 +137,7 @@ def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
             engine=scene.engine,
             device=scene.device,
             created_at=tx.now,
+            account=account,
         )
     )
     sizes = {file.sha256: file.size for file in scene.files}
@@ -134,7 +149,7 @@ def create(tx: Tx, spec: JobSpec, present: Mapping[str, int]) -> str:
         ],
     )
     expectations.add(tx.conn, job_id, spec.expected)
-    tx.emit("job.created", job_id=job_id, name=spec.name, frames=len(spec.frames))
+    tx.emit("job.created", job_id=job_id, name=spec.name, frames=len(spec.frames), account=account)
     queue_if_whole(tx, job_id)
     return job_id
 
@@ -158,14 +173,34 @@ def is_awaited(conn: Connection, sha256: str) -> bool:
     return _AWAITED.first(conn, of=sha256) is not None
 
 
-def blob_arrived(tx: Tx, sha256: str, size: int) -> None:
-    """Note a blob, and queue the jobs for which it was the last."""
-    waiting = tx.conn.execute(
+def awaited_size(conn: Connection, sha256: str, account: str) -> int | None:
+    """Bytes of a blob that an open job of ``account`` waits for; None if none does."""
+    row = conn.execute(
+        select(job_blobs.c.size)
+        .join(jobs, jobs.c.id == job_blobs.c.job_id)
+        .where(
+            job_blobs.c.sha256 == sha256,
+            job_blobs.c.present.is_(False),
+            jobs.c.account == account,
+            jobs.c.status == _S.UPLOADING,
+        )
+        .limit(1)
+    ).first()
+    return None if row is None else int(row.size)
+
+
+def blob_arrived(tx: Tx, sha256: str, size: int, account: str | None = None) -> None:
+    """Note a blob that ``account`` has sent, and queue those of its jobs for which it was the last; None: all jobs."""
+    query = (
         select(job_blobs.c.job_id, job_blobs.c.size)
         .join(jobs, jobs.c.id == job_blobs.c.job_id)
         .where(job_blobs.c.sha256 == sha256, job_blobs.c.present.is_(False))
         .order_by(job_blobs.c.job_id)
-    ).all()
+    )
+    if account is not None:
+        # Others who named the same blob have yet to show that they have it.
+        query = query.where(or_(jobs.c.account == account, jobs.c.account.is_(None)))
+    waiting = tx.conn.execute(query).all()
     for row in waiting:
         job = lock(tx, row.job_id)
         if row.size != size and not JobStatus(job.status).ended:

@@ -16,13 +16,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
+from ..protocol.access import InviteRequest, Role
 from ..protocol.events import TaskProgress
 from ..protocol.jobs import LogEntry
 from ..protocol.leases import Progress
 from ..protocol.states import LeaseStatus
-from . import jobs, leases, workers
+from . import accounts, invites, jobs, leases, tokens, workers
+from .blob_rights import BlobRights
 from .blobs import BlobStore
-from .callers import Callers
+from .callers import Caller, Callers
 from .config import DispatcherConfig
 from .errors import ConfigurationError
 from .hub import Hub
@@ -31,10 +33,15 @@ from .litter import Litter
 from .metrics import Metrics
 from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
-from .store import Clock, Store, utc_now
+from .rates import Rates
+from .sessions import LINK_SECONDS, SESSION_SECONDS, TICKET_SECONDS, Openers
+from .store import Clock, Store, Tx, utc_now
 from .sweeper import Sweeper
+from .tables import AnyRow
 
 log = logging.getLogger("renderbros.dispatcher")
+
+security = logging.getLogger("renderbros.security")
 
 SEEN_EVERY = 5.0
 """Seconds between two notes in the database that a worker is there; each would cost a write."""
@@ -49,6 +56,12 @@ class Dispatcher:
         self.hub = Hub()
         self.board = ProgressBoard()
         self.callers = Callers()
+        self.rates = Rates(config.limits)
+        self.sessions = Openers(SESSION_SECONDS, once=False)
+        self.links = Openers(LINK_SECONDS, once=True)
+        self.tickets = Openers(TICKET_SECONDS, once=True)
+        self.new_operator_token: str | None = None
+        """That of the operator whom the first start made; nobody learns it later."""
         self.ready = False
         config.data.mkdir(parents=True, exist_ok=True)
         self._lock = DataLock(config.data)
@@ -67,6 +80,7 @@ class Dispatcher:
         except BaseException:
             self._lock.release()
             raise
+        self.blob_rights = BlobRights(self.store, self.rates, self._sent)
         self.intake = Intake(self.store, self.blobs, self._scratch, self._checker, config.intake_threads)
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
@@ -91,7 +105,9 @@ class Dispatcher:
         self._started = True
         self.store.migrate()
         self.store.change(self.sweeper.start_waits_anew)
+        self._let_in()
         self.store.listen(self.callers.forget)
+        self.store.listen(self.blob_rights.hear)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
         self.store.listen(self.metrics.count)
@@ -112,18 +128,82 @@ class Dispatcher:
         self.store.close()
         self._lock.release()
 
-    def blob_arrived(self, sha256: str) -> None:
-        """An upload is whole: jobs may have waited for it."""
+    def _let_in(self) -> None:
+        """See that there is an operator, and that those whom the configuration names may come in."""
+        given = self.config.operator_token
+        token = given or tokens.new_secret(tokens.OPERATOR)
+
+        def change(tx: Tx) -> bool:
+            for code in self.config.worker_invites:
+                invites.make(tx, InviteRequest(role=Role.WORKER, label="of this machine", seconds=600), code, None)
+            known = accounts.of_hash(tx.conn, token)
+            if known is not None and (not accounts.is_live(known, tx.now) or known.token_hash != tokens.digest(token)):
+                raise ConfigurationError(
+                    "The operator's token that this dispatcher was given was revoked or changed: give it another one, "
+                    "or none."
+                )
+            if known is not None or (given is None and accounts.operators(tx.conn, tx.now)):
+                return False
+            accounts.make(tx, Role.OPERATOR, "operator", token)
+            return True
+
+        if self.store.change(change) and given is None:
+            self.new_operator_token = token
+            security.info("operator's token made at the first start")
+
+    def sign_in_link(self, url: str) -> str | None:
+        """A page's address that signs an operator in, once, within ten minutes; None if there is no operator."""
+        with self.store.read() as conn:
+            operator = accounts.an_operator(conn, self.store.clock())
+        return None if operator is None else f"{url}/sign-in?link={self.links.make(operator.id)}"
+
+    def live_account(self, account_id: str | None) -> Caller | None:
+        """The account that a session or a ticket stands for, unless it is over."""
+        if account_id is None:
+            return None
+        with self.store.read() as conn:
+            row = accounts.find(conn, account_id)
+        if row is None or not accounts.is_live(row, self.store.clock()):
+            return None
+        return Caller(Role(row.role), row.id, row)
+
+    def used(self, account: AnyRow) -> None:
+        """An account's token came along."""
+        now = self.store.clock()
+        if account.last_used_at is None or now - account.last_used_at > accounts.NOTED_EVERY:
+            self.store.change(lambda tx: accounts.used(tx, account.id))
+
+    def _sent(self, sha256: str, caller: Caller) -> None:
+        """An account has sent a whole blob."""
+        if caller.account is None:
+            self.blob_arrived(sha256, caller)
+            return
+        size = self.blobs.size(sha256)
+
+        def change(tx: Tx) -> None:
+            accounts.own_blob(tx, caller.id, sha256)
+            if size is not None:
+                jobs.blob_arrived(tx, sha256, size, caller.id)
+
+        self.store.change(change)
+
+    def blob_arrived(self, sha256: str, caller: Caller | None = None) -> None:
+        """A blob is there and is ``caller``'s: its jobs may have waited for it. Of None, and of an operator, all."""
+        account = caller.account if caller else None
         with self.store.read() as conn:
             if not jobs.is_awaited(conn, sha256):
                 return
+            if account is not None and not accounts.owns_blob(conn, account, sha256):
+                return
         size = self.blobs.size(sha256)
         if size is not None:
-            self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size))
+            mine = None if caller is None else caller.id
+            self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size, mine))
 
     def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
         """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""
         self.callers.forget(entries)
+        self.blob_rights.hear(entries)
         self.board.forget(entries)
         self.hub.publish(entries)
 
@@ -155,6 +235,20 @@ class Dispatcher:
         self.hub.progress(
             TaskProgress(lease_id=lease_id, task_id=known.task_id, job_id=known.job_id, progress=progress)
         )
+
+
+def new_operator(config: DispatcherConfig) -> str:
+    """Make another operator on a dispatcher's database, whether it runs or not; returns the token."""
+    config.data.mkdir(parents=True, exist_ok=True)
+    store = Store(config.database_url)
+    token = tokens.new_secret(tokens.OPERATOR)
+    try:
+        store.migrate()
+        made = store.change(lambda tx: accounts.make(tx, Role.OPERATOR, "operator", token))
+    finally:
+        store.close()
+    security.warning("operator's token made on the dispatcher's machine", extra={"account": made.id})
+    return token
 
 
 class DataLock:

@@ -67,7 +67,7 @@ class PartialUpload:
         self.sha256 = sha256
         self.offset = offset
         self.total = total
-        self._path = path
+        self.path = path
         self._publish = publish
         self._forget = forget
         self._lock = threading.Lock()
@@ -82,11 +82,11 @@ class PartialUpload:
         """Take hold of the file at ``offset``; WrongOffset if it holds another number of bytes."""
         with self._lock:
             self._check_mine()
-            kept = self._path.stat().st_size if self._path.exists() else 0
+            kept = self.path.stat().st_size if self.path.exists() else 0
             if self.offset not in (0, kept) or self.offset > self.total:
                 wanted, self.offset = self.offset, kept
                 raise WrongOffset(f"{kept} bytes are kept of this upload, so it can't go on at {wanted}", kept)
-            self._file = FileIO(str(self._path), "r+" if self._path.exists() else "x+")
+            self._file = FileIO(str(self.path), "r+" if self.path.exists() else "x+")
             self._file.truncate(self.offset)
             # What a stopped process left has been hashed by nobody.
             left = self.offset
@@ -128,11 +128,11 @@ class PartialUpload:
             try:
                 if self._digest.hexdigest() != self.sha256:
                     self._close_file()
-                    self._path.unlink(missing_ok=True)
+                    self.path.unlink(missing_ok=True)
                     raise BlobMismatch(f"the bytes sent have SHA-256 {self._digest.hexdigest()}, not {self.sha256}")
                 os.fsync(self._file.fileno())
                 self._close_file()  # Windows can't rename an open file.
-                self._publish(self._path, self.sha256)
+                self._publish(self.path, self.sha256)
             finally:
                 self._finishing = False
             return True
@@ -153,7 +153,7 @@ class PartialUpload:
         with self._lock:
             if not self._superseded and not self._closed:
                 self._close_file()
-                self._path.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
         self.close()
 
     @property

@@ -155,7 +155,7 @@ def standings(conn: Connection) -> dict[str, Standing]:
 def standing(known: Trust) -> Standing:
     """As it is shown."""
     return Standing(
-        credibility=credibility(known.passed),
+        credibility=credibility(known.passed, caught_pay=True),
         check_rate=check_rate(known),
         frames=known.frames,
         passed=known.passed,

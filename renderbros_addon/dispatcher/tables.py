@@ -68,8 +68,10 @@ jobs = Table(
     Column("reason_code", String(32)),
     Column("reason_message", Text),
     Column("turn_at", UtcTime),  # when a worker last began a stretch with it
+    Column("account", _Id),  # who made it; null for one made before there were accounts
     Index("jobs_by_status", "status"),
     Index("jobs_by_age", "created_at"),
+    Index("jobs_by_account", "account", "created_at"),
 )
 
 job_blobs = Table(
@@ -148,6 +150,8 @@ workers = Table(
     Column("pause_requested", Boolean, nullable=False),
     Column("capabilities", Text, nullable=False),
     Column("owner", String(64)),  # digest of the owner's secret; null for a worker that is its own owner
+    Column("invite", _Id),  # by which it came; null for one that came before there were invites
+    Column("token_salt", String(32), nullable=False, server_default=""),  # a new one makes a new token of its secret
     Column("enrolled_at", UtcTime, nullable=False),
     Column("last_seen", UtcTime, nullable=False),
     Column("tasks_accepted", Integer, nullable=False),
@@ -155,6 +159,7 @@ workers = Table(
     UniqueConstraint("name", "secret_hash", name="one_worker_a_secret"),
     Index("workers_by_token", "token_hash", unique=True),
     Index("workers_by_status", "status"),
+    Index("workers_by_owner", "owner"),
 )
 
 failures = Table(
@@ -357,4 +362,47 @@ idempotency = Table(
     Column("body", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Index("idempotency_by_age", "at"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("role", String(16), nullable=False),  # submitter or operator
+    Column("name", Text, nullable=False),
+    Column("token_hash", _Sha, nullable=False),
+    Column("old_hash", _Sha),  # of the token before the last rotation, which is good
+    Column("old_until", UtcTime),  # until then
+    Column("invite", _Id),  # by which it came; null for one that was made on the dispatcher's own machine
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    Index("accounts_by_token", "token_hash", unique=True),
+    Index("accounts_by_old_token", "old_hash"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("code_hash", _Sha, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", _Id),  # null for one that was made on the dispatcher's own machine
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+    Column("used_by", _Id),  # the account or worker that it made
+    Column("revoked_at", UtcTime),
+    Index("invites_by_code", "code_hash", unique=True),
+    Index("invites_by_age", "created_at"),
+)
+
+blob_owners = Table(
+    "blob_owners",
+    metadata,
+    Column("account", _Id, primary_key=True),  # a submitter's,
+    Column("sha256", _Sha, primary_key=True),  # and what it has sent every byte of
+    Column("at", UtcTime, nullable=False),
 )

@@ -28,6 +28,9 @@ FLOOR = 0.05
 PROBATION = 20
 """First results of a worker that are all checked; also the number whose credit is held in escrow."""
 
+PROVEN = 38
+"""Checks passed in a row from which on only what a worker sent after the last of them is doubtful if it is caught."""
+
 REPLICA_SHARE = 0.25
 """Of the checks that could be of a part, those that are made of the whole: a small tamper is seen by no other."""
 
@@ -138,21 +141,21 @@ def check_rate(trust: Trust) -> float:
 
     On probation always. Then as often as leaves :data:`RESIDUAL` wrong results unseen at most: of the results, 1 - c
     are wrong at credibility c, and of those the part that is not checked passes, so 1 - RESIDUAL / (1 - c), and at
-    least :data:`FLOOR`.
+    least :data:`FLOOR`. An identity costs an invite, so whoever is caught pays.
     """
     if trust.probation:
         return 1.0
-    return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed)))
+    return max(FLOOR, 1 - RESIDUAL / (1 - credibility(trust.passed, caught_pay=True)))
 
 
 def is_all_doubtful(trust: Trust) -> bool:
     """Is all that a worker sent since it began doubtful once it is found at fault, or what came after its last check?
 
     Who gave wrong results now and then from the start passes some checks before. Of what was not checked of a worker
-    that passed k checks before the one that it failed, one in k + 2 is expected to be wrong (Laplace). As long as it is
-    checked more often than :data:`FLOOR`, that is more than one in forty, and not many frames are lost with them.
+    that passed k checks before the one that it failed, one in k + 2 is expected to be wrong (Laplace). Below
+    :data:`PROVEN` checks that is more than one in forty, and not many frames are lost with them.
     """
-    return check_rate(trust) > FLOOR
+    return trust.passed < PROVEN
 
 
 def draw(trust: Trust, random: Random) -> Draw:

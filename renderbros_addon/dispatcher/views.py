@@ -41,9 +41,14 @@ def job_view(conn: Connection, job_id: str, board: ProgressBoard, now: datetime)
     return _view(conn, jobs.load(conn, job_id), board, now)
 
 
-def job_views(conn: Connection, board: ProgressBoard, now: datetime) -> tuple[JobView, ...]:
-    rows = conn.execute(select(jobs_table).order_by(jobs_table.c.created_at.desc(), jobs_table.c.id).limit(MAX_JOBS))
-    return tuple(_view(conn, row, board, now) for row in rows.all())
+def job_views(
+    conn: Connection, board: ProgressBoard, now: datetime, account: str | None = None, most: int = MAX_JOBS
+) -> tuple[JobView, ...]:
+    """The newest ``most`` jobs, of all or of one account."""
+    query = select(jobs_table).order_by(jobs_table.c.created_at.desc(), jobs_table.c.id).limit(most)
+    if account is not None:
+        query = query.where(jobs_table.c.account == account)
+    return tuple(_view(conn, row, board, now) for row in conn.execute(query).all())
 
 
 def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) -> JobView:

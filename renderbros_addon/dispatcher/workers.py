@@ -8,8 +8,7 @@ Trust (``standings.py``) says when one is quarantined or banned. Draining has it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -17,10 +16,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from ..protocol.access import Role
 from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
 from ..protocol.workers import Capabilities, Enrolled, Enrolment
-from . import fairness, jobs, leases, matching, tasks
-from .errors import Conflict, LostRace, NotFound, Unauthorized
+from . import fairness, invites, jobs, leases, matching, tasks, tokens
+from .errors import Conflict, Forbidden, LostRace, NotFound, Unauthorized
 from .prepared import Prepared, param
 from .store import Tx, new_id
 from .tables import AnyRow, workers
@@ -44,27 +44,47 @@ PRESENT = (_S.ENROLLED, _S.ONLINE, _S.PAUSED)
 """Those that can fall silent."""
 
 
-def _digest(secret: str) -> str:
-    # The secrets are random and long, so a plain digest can't be guessed back.
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _token(secret: str, worker_id: str) -> str:
+def _token(secret: str, worker_id: str, salt: str) -> str:
     # Made from the worker's own secret: enrolling again gives the same token, and yet only its hash is kept.
-    return "rbw_" + hmac.new(secret.encode(), f"renderbros worker {worker_id}".encode(), "sha256").hexdigest()
+    return tokens.derived(tokens.WORKER, secret, f"renderbros worker {worker_id}{salt}")
 
 
-def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
-    """Make a worker known, or know it again by its name and secret.
+def admit(tx: Tx, enrolment: Enrolment) -> Enrolled:
+    """Enrol a worker from outside: a new one by an invite for workers, a known one by its name and secret.
+
+    Forbidden without an open invite; otherwise as :func:`enrol`.
+    """
+    if _known(tx.conn, enrolment) is not None:
+        return enrol(tx, enrolment)
+    if enrolment.invite is None:
+        raise Forbidden(
+            "this worker is new here: it needs an invite for workers, which the operator makes (worker --invite CODE)",
+            word="invite_needed",
+        )
+    invite = invites.find(tx, enrolment.invite, (Role.WORKER,))
+    enrolled = enrol(tx, enrolment, invite.id)
+    invites.use(tx, invite, enrolled.id)
+    return enrolled
+
+
+def _known(conn: Connection, enrolment: Enrolment) -> AnyRow | None:
+    return conn.execute(
+        select(workers).where(
+            workers.c.name == enrolment.name, workers.c.secret_hash == tokens.digest(enrolment.secret)
+        )
+    ).first()
+
+
+def enrol(tx: Tx, enrolment: Enrolment, invite: str | None = None) -> Enrolled:
+    """Make a worker known, which comes by the ``invite`` of that id, or know it again by its name and secret.
 
     Conflict if it comes with another owner than before: as another's worker it would get the checks of its own results.
+    Forbidden for a new one whose owner has a worker that is banned.
     """
-    secret_hash = _digest(enrolment.secret)
-    known = tx.conn.execute(
-        select(workers).where(workers.c.name == enrolment.name, workers.c.secret_hash == secret_hash)
-    ).first()
+    secret_hash = tokens.digest(enrolment.secret)
+    known = _known(tx.conn, enrolment)
     capabilities = enrolment.capabilities.model_dump_json()
-    owner = None if enrolment.owner is None else _digest(enrolment.owner)
+    owner = None if enrolment.owner is None else tokens.digest(enrolment.owner)
     if known is not None:
         if known.owner not in (owner, None):
             raise Conflict(
@@ -78,20 +98,27 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
             .where(workers.c.id == known.id)
             .values(capabilities=capabilities, owner=owner, last_seen=tx.now)
         )
+        token = _token(enrolment.secret, known.id, known.token_salt)
+        if known.token_hash != tokens.digest(token):
+            # It was made void; whoever has the secret gets the one that came after it.
+            tx.conn.execute(update(workers).where(workers.c.id == known.id).values(token_hash=tokens.digest(token)))
         tx.emit("worker.enrolled", worker_id=known.id, name=enrolment.name, again=True)
-        return Enrolled(id=known.id, token=_token(enrolment.secret, known.id))
+        return Enrolled(id=known.id, token=token)
+    if owner is not None and _has_banned(tx.conn, owner):
+        raise Forbidden("a worker of this owner is banned here: the operator can pardon it", word="banned_owner")
     worker_id = new_id()
-    token = _token(enrolment.secret, worker_id)
+    token = _token(enrolment.secret, worker_id, "")
     tx.conn.execute(
         insert(workers).values(
             id=worker_id,
             name=enrolment.name,
             secret_hash=secret_hash,
-            token_hash=_digest(token),
+            token_hash=tokens.digest(token),
             status=_S.ENROLLED,
             pause_requested=False,
             capabilities=capabilities,
             owner=owner,
+            invite=invite,
             enrolled_at=tx.now,
             last_seen=tx.now,
             tasks_accepted=0,
@@ -100,6 +127,21 @@ def enrol(tx: Tx, enrolment: Enrolment) -> Enrolled:
     )
     tx.emit("worker.enrolled", worker_id=worker_id, name=enrolment.name, again=False)
     return Enrolled(id=worker_id, token=token)
+
+
+def _has_banned(conn: Connection, owner: str) -> bool:
+    query = select(workers.c.id).where(workers.c.owner == owner, workers.c.status == _S.BANNED).limit(1)
+    return conn.execute(query).first() is not None
+
+
+def renew_token(tx: Tx, worker_id: str) -> None:
+    """Make a worker's token void: whoever has it has nothing; the worker gets another one by its secret."""
+    load(tx.conn, worker_id)
+    # Of this one nobody knows what it is the digest of.
+    void = tokens.digest(secrets.token_hex(32))
+    salt = secrets.token_hex(16)
+    tx.conn.execute(update(workers).where(workers.c.id == worker_id).values(token_hash=void, token_salt=salt))
+    tx.emit("worker.token_revoked", worker_id=worker_id)
 
 
 _LOAD = Prepared(select(workers).where(workers.c.id == bindparam("of")))
@@ -116,7 +158,7 @@ _SEEN = Prepared(
 
 def by_token(conn: Connection, token: str) -> AnyRow:
     """The worker that a bearer token belongs to; Unauthorized if none."""
-    row = _BY_TOKEN.first(conn, token=_digest(token))
+    row = _BY_TOKEN.first(conn, token=tokens.digest(token))
     if row is None:
         raise Unauthorized(
             "this token belongs to no worker of this dispatcher: enrol again",

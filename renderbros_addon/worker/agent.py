@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from typing import Any
 
 from ..client.errors import ClientError, Refused, Stopped
 from ..client.events import AnyEvent, EventStream
@@ -141,7 +142,7 @@ class _Session:
             ", ".join(device.name for device in capabilities.devices), extra={"worker": enrolled.id},
         )  # fmt: skip
 
-        events = EventStream(config.dispatcher, enrolled.token, self._on_event, self._ended, ca=config.ca)
+        events = EventStream(config.dispatcher, enrolled.token, self._on_event, self._ended, **_trusted(config))
 
         def tell(task: HeldTask, progress: Progress) -> None:
             events.send(TaskProgress(lease_id=task.lease.id, progress=progress))
@@ -190,9 +191,14 @@ class _Session:
             return client.enrol(enrolment)
 
     def _client(self, *, retry_for: float | None, timeout: tuple[float, float] | None = None) -> DispatcherClient:
-        more = {"timeout": timeout} if timeout else {}
+        more: dict[str, Any] = {"timeout": timeout} if timeout else {}
         return DispatcherClient(
-            self._config.dispatcher, self._token, ca=self._config.ca, retry_for=retry_for, stop=self._ended, **more
+            self._config.dispatcher,
+            self._token,
+            **_trusted(self._config),
+            retry_for=retry_for,
+            stop=self._ended,
+            **more,
         )
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -256,13 +262,18 @@ class _Session:
 
     def _release(self, lease: Lease) -> None:
         client = DispatcherClient(
-            self._config.dispatcher, self._token, ca=self._config.ca, retry_for=0.0, timeout=(1.0, 1.5)
+            self._config.dispatcher, self._token, **_trusted(self._config), retry_for=0.0, timeout=(1.0, 1.5)
         )
         with client:
             try:
                 client.release(lease.id)
             except ClientError as error:
                 log.info("a task could not be handed back, its lease will run out: %s", error)
+
+
+def _trusted(config: WorkerConfig) -> dict[str, Any]:
+    """What is trusted, as a client wants to know it."""
+    return {"ca": config.ca, "pin": config.pin, "insecure": config.insecure}
 
 
 def _join(threads: Sequence[threading.Thread], seconds: float) -> None:

@@ -18,7 +18,8 @@ class WorkerConfig:
     """Holds identities, run folders and compiled shaders; several workers may share it."""
     name: str | None = None
     """Shown to people; None takes the host's name, numbered if another worker here has it already."""
-    invite: str | None = None
+    invite: str | None = field(default=None, repr=False)
+    """Code of an invite for workers; needed once, as the dispatcher knows the worker again."""
     owner: str | None = field(default=None, repr=False)
     """A secret that all workers of one owner share; None for an owner of its own."""
     once: bool = False
@@ -39,6 +40,10 @@ class WorkerConfig:
     """A Blender binary to render with; None takes the ``bpy`` wheel of this Python."""
     ca: Path | None = None
     """A certificate authority to trust besides the system's, in PEM."""
+    pin: str | None = None
+    """SHA-256 of the only certificate to trust."""
+    insecure: bool = False
+    """Send secrets beyond this machine though no TLS keeps them."""
     sandbox: bool = True
     """Put the renderer into ``bwrap`` where that works."""
     poll_seconds: float = 20.0

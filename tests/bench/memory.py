@@ -151,7 +151,7 @@ def through_farm(home: Path, scenes: Path, series: str, chosen: Namespace, *, sa
         assert farm.dispatcher is not None
         farm.start_worker("bench")
         agent, dispatcher = farm.workers["bench"].pid, farm.dispatcher.pid
-        with Watch(agent, dispatcher) as watch, DispatcherClient(farm.url) as client:
+        with Watch(agent, dispatcher) as watch, farm.operator as client:
             for number in range(chosen.jobs):
                 submit(client, scenes / f"{number}.blend", series, chosen.frames)
                 until("done", lambda: all(job.status is JobStatus.COMPLETED for job in client.jobs()), 240)

@@ -46,6 +46,7 @@ from tiny_png import tiny_png
 
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.imaging.fingerprint import inspect_image
+from renderbros_addon.protocol.access import Role
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -97,6 +98,10 @@ class Processors:
         return own - self._before[0], children - self._before[1]
 
 
+operator: dict[str, str | None] = {}
+"""The operator's token of each dispatcher, by its URL; None of an older one, which asks for none."""
+
+
 @contextmanager
 def process(tree: Path, log: Path, *words: str | Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A RenderBros command of the checkout ``tree``, stopped on leaving."""
@@ -123,16 +128,30 @@ def dispatcher(tree: Path, home: Path) -> Iterator[tuple[str, int, Path]]:
     """URL, process id and database of a fresh dispatcher."""
     data = home / "dispatcher"
     words = ("dispatcher", "--data", data, "--port", "0", "--json", "--no-dashboard")
-    with process(tree, home / "dispatcher.log", *words) as running:
+    with process(tree, home / "dispatcher.log", *words, RENDERBROS_CREDENTIALS=str(home / "login")) as running:
         assert running.stdout is not None
         line = running.stdout.readline()
         if not line:
             raise SystemExit(f"the dispatcher did not start:\n{(home / 'dispatcher.log').read_text()[-3000:]}")
-        yield json.loads(line)["url"], running.pid, data / "dispatcher.sqlite3"
+        told = json.loads(line)
+        operator[told["url"]] = told.get("operator_token")
+        yield told["url"], running.pid, data / "dispatcher.sqlite3"
+
+
+def as_operator(url: str) -> DispatcherClient:
+    return DispatcherClient(url, operator[url])
+
+
+def invite(url: str) -> str | None:
+    """A code for a worker; None at a dispatcher that wants none."""
+    if operator[url] is None:
+        return None
+    with as_operator(url) as client:
+        return client.invite(Role.WORKER).code
 
 
 def submit(url: str, home: Path, frames: int) -> str:
-    with DispatcherClient(url) as client:
+    with as_operator(url) as client:
         job = client.create_job(job_spec(tuple(range(1, frames + 1))))
         if job.missing_blobs:
             blend = home / "scene.blend"
@@ -172,7 +191,9 @@ def one_worker(tree: Path, tasks: int) -> Run:
         blender.chmod(0o755)
         with dispatcher(tree, home) as (url, pid, database):
             words = ("worker", "--dispatcher", url, "--name", "bench", "--data", home / "worker", "--blender", blender)
-            with process(tree, home / "worker.log", *words, RENDERBROS_SANDBOX="false") as agent:
+            with process(
+                tree, home / "worker.log", *words, RENDERBROS_SANDBOX="false", RENDERBROS_INVITE=invite(url) or ""
+            ) as agent:
                 # The first job pays for starting the renderer and both image checkers.
                 wait_for(database, submit(url, home, 20), pid)
                 used, ours = Processors(pid), Processors(agent.pid)
@@ -211,7 +232,8 @@ class Crowd:
 def enrol(url: str, number: int) -> list[str]:
     """Tokens of workers of one owner, who has nothing to check: nobody else could."""
     with DispatcherClient(url) as client:
-        return [client.enrol(enrolment(f"w{i}", "all of one owner's farm")).token for i in range(number)]
+        known = (enrolment(f"w{i}", "all of one owner's farm") for i in range(number))
+        return [client.enrol(one.model_copy(update={"invite": invite(url)})).token for one in known]
 
 
 def many_workers(tree: Path, crowd: Crowd, workers: int, tasks: int, batch: int, seconds: float) -> Run:

@@ -58,14 +58,14 @@ os._exit(0)
 """
 
 
-def send(url: str, file: Path, *, by_rule: bool) -> float:
+def send(url: str, token: str, file: Path, *, by_rule: bool) -> float:
     """Seconds."""
     with file.open("ab") as end:
         end.write(os.urandom(16))  # no other file has its digest, so it is not there yet
     size, sha256 = file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest()
     least, coding.LEAST = coding.LEAST, coding.LEAST if by_rule else 1 << 60
     try:
-        with DispatcherClient(url) as client:
+        with DispatcherClient(url, token) as client:
             return timed(lambda: client.upload(file, sha256, size))
     finally:
         coding.LEAST = least
@@ -85,8 +85,12 @@ def main() -> None:
                     print(f"{line}, {file.name} of {file.stat().st_size / 1e6:.1f} MB", flush=True)
                     found = in_turn(
                         {
-                            "as it is": lambda _, file=file, url=link.url: send(url, file, by_rule=False),
-                            "by the rule": lambda _, file=file, url=link.url: send(url, file, by_rule=True),
+                            "as it is": lambda _, file=file, url=link.url: send(
+                                url, farm.operator_token, file, by_rule=False
+                            ),
+                            "by the rule": lambda _, file=file, url=link.url: send(
+                                url, farm.operator_token, file, by_rule=True
+                            ),
                         },
                         chosen.rounds,
                     )

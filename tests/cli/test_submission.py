@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
-from dispatcher.running import running
+from dispatcher.running import OPERATOR, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,7 +222,7 @@ def test_a_second_submission_sends_only_what_changed(blend: Path, tmp_path: Path
     def sent() -> submission.Sent:
         return submission.submit(client, submission.prepare(wish(blend), found(blend, files=files)))
 
-    with running(tmp_path / "farm") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "farm") as url, DispatcherClient(url, OPERATOR) as client:
         first = sent()
         assert (first.files_sent, first.files) == (3, 3), "equal content is one"
         assert first.bytes_sent == first.size == blend.stat().st_size + 9000

@@ -12,8 +12,6 @@ import pytest
 from farm_processes import ROOT, Farm, command, run, run_json, until
 from in_blender import script_command
 
-from renderbros_addon.client.http import DispatcherClient
-
 TEXTURED = """
 import sys
 import bpy
@@ -112,7 +110,7 @@ def test_a_job_is_sent_before_its_frames_are_previewed(farm: Farm, scene: Path) 
 
 def test_frames_come_home_one_by_one_and_a_film_follows(farm: Farm, scene: Path, tmp_path: Path) -> None:
     out = tmp_path / "frames"
-    with DispatcherClient(farm.url) as client:
+    with farm.operator as client:
         until("the worker online", lambda: bool(client.workers()), 60)
         series = [client.workers()[0].capabilities.series, "9.9"]
     words = (

@@ -22,6 +22,7 @@ from renderbros_addon.client.http import DispatcherClient, new_key
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve
 from renderbros_addon.imaging.fingerprint import inspect_image
+from renderbros_addon.protocol.access import Role
 from renderbros_addon.protocol.events import CancelLease, PauseWorker, StateChange, TaskProgress, WorkAvailable
 from renderbros_addon.protocol.jobs import JobFile, JobSpec, JobView, SceneSpec
 from renderbros_addon.protocol.leases import LeaseRequest, Progress
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BLEND = b"BLENDER-v405 not really" * 10_000
 SHA = hashlib.sha256(BLEND).hexdigest()
 WIDTH, HEIGHT = 16, 12
+OPERATOR = f"rbo_{'0123456789abcdef' * 4}"
 
 
 class Farm:
@@ -52,6 +54,7 @@ class Farm:
             data=self.folder,
             checker_command=[sys.executable, str(ROOT / "bootstrap" / "start.py"), "check-images"],
             port=self.port,
+            operator_token=OPERATOR,
         )
         self._thread = threading.Thread(
             target=serve, args=(config,), kwargs={"on_ready": lambda url: up.set(), "stop": self._stop}, daemon=True
@@ -82,7 +85,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def submitter(farm: Farm) -> Iterator[DispatcherClient]:
     """A submitter, at a dispatcher on which no other test's job is left to be done."""
-    with DispatcherClient(farm.url, retry_for=20.0) as client:
+    with DispatcherClient(farm.url, OPERATOR, retry_for=20.0) as client:
         for job in client.jobs():
             if not job.status.ended:
                 client.cancel_job(job.id)
@@ -100,6 +103,7 @@ def enrolled(client: DispatcherClient, name: str = "") -> tuple[str, str]:
     made = client.enrol(
         Enrolment(
             name=name or f"worker-{new_key()[:6]}",
+            invite=client.invite(Role.WORKER).code,
             secret=new_key(),
             capabilities=Capabilities(
                 blender="4.5.15",
@@ -276,7 +280,7 @@ def test_lost_answers_make_nothing_twice(
 ) -> None:
     before = len(submitter.jobs())
     with FaultyProxy(("127.0.0.1", farm.port)) as proxy:
-        far = DispatcherClient(proxy.url, retry_for=20.0)
+        far = DispatcherClient(proxy.url, OPERATOR, retry_for=20.0)
         proxy.cut_after(5, "down", times=3)
         job = far.create_job(job_of((1, 2, 3)))
         assert proxy.connections >= 4
@@ -354,7 +358,7 @@ def test_events_reach_whom_they_concern(farm: Farm, submitter: DispatcherClient,
         job = queued_job(submitter, tmp_path)
         agent.until(lambda event: isinstance(event, WorkAvailable))
         (lease,) = worker.lease(LeaseRequest(), wait=5.0).leases
-        with Ear(farm.url, None, job.id) as viewer:
+        with Ear(farm.url, OPERATOR, job.id) as viewer:
             progress = Progress(sample=2, samples=4, seconds_left=1.0)
             agent.stream.send(TaskProgress(lease_id=lease.id, progress=progress))
             told = viewer.until(lambda event: isinstance(event, TaskProgress))

@@ -288,7 +288,7 @@ def test_netrc_is_not_sent_to_other_hosts_either(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     DispatcherClient("http://farm.invalid:8420", retry_for=0.0).renew("lease-1")
-    DispatcherClient("http://farm.invalid:8420", "mine", retry_for=0.0).renew("lease-1")
+    DispatcherClient("http://farm.invalid:8420", "mine", retry_for=0.0, insecure=True).renew("lease-1")
     assert [token for _, _, token in scripted.seen] == [None, "Bearer mine"]
 
 

@@ -16,15 +16,22 @@ from renderbros_addon.client.errors import Conflict
 from renderbros_addon.client.http import DispatcherClient, new_key
 from renderbros_addon.dispatcher.config import DispatcherConfig
 from renderbros_addon.dispatcher.server import serve
+from renderbros_addon.dispatcher.service import Dispatcher
+from renderbros_addon.protocol.access import Role
 from renderbros_addon.protocol.jobs import JobSpec, JobView
 from renderbros_addon.protocol.leases import Lease, LeaseRequest
 from renderbros_addon.protocol.results import TaskResult
+from renderbros_addon.protocol.workers import Enrolled, Enrolment
+
+OPERATOR = f"rbo_{'0123456789abcdef' * 4}"
+"""The token of the operator of each of these dispatchers."""
 
 CHECKER = [sys.executable, "-c", "from renderbros_addon.imaging.checker import run_checker; run_checker()"]
 
 
 def config(data: Path, **changes: Any) -> DispatcherConfig:
-    return DispatcherConfig(**{"data": data, "checker_command": CHECKER, "port": 0, "intake_threads": 1} | changes)
+    usual = {"checker_command": CHECKER, "port": 0, "intake_threads": 1, "operator_token": OPERATOR}
+    return DispatcherConfig(**usual | {"data": data} | changes)
 
 
 @contextmanager
@@ -57,6 +64,29 @@ def running(data: Path, **changes: Any) -> Iterator[str]:
         assert not problems, problems
 
 
+@contextmanager
+def serve_with_pages(data: Path) -> Iterator[tuple[str, Dispatcher]]:
+    """A dispatcher with the web pages: its URL, and itself."""
+    from renderbros_addon.dashboard.pages import mount
+
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def extend(app: Any, dispatcher: Dispatcher) -> None:
+        found.append(dispatcher)
+        mount(app, dispatcher)
+
+    told = {"on_ready": lambda url: (found.append(url), ready.set()), "stop": stop, "extend": extend}
+    thread = threading.Thread(target=serve, args=(config(data),), kwargs=told)
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield found[1], found[0]
+    finally:
+        stop.set()
+        thread.join(15)
+
+
 def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
     """Wait for ``true()`` and return what it gave."""
     deadline = time.monotonic() + seconds
@@ -64,6 +94,18 @@ def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
         assert time.monotonic() < deadline, f"in {seconds} s never came true: {what}"
         time.sleep(0.02)
     return found
+
+
+def invited(url: str, told: Enrolment) -> Enrolment:
+    """``told``, with an invite of the operator's."""
+    with DispatcherClient(url, OPERATOR) as operator:
+        return told.model_copy(update={"invite": operator.invite(Role.WORKER).code})
+
+
+def enrolled(url: str, told: Enrolment) -> Enrolled:
+    """Enrol a worker, new or known."""
+    with DispatcherClient(url) as anyone:
+        return anyone.enrol(invited(url, told))
 
 
 class Worker:
@@ -84,12 +126,12 @@ class Worker:
     ) -> None:
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        with DispatcherClient(url) as anyone:
-            self.enrolled = anyone.enrol(enrolment(name, owner, **able))
+        self.enrolled = enrolled(url, enrolment(name, owner, **able))
         self._hands: list[Lease] = []
         self._rendered: dict[str, tuple[Path, TaskResult]] = {}
         self._key = new_key()
         self.client = DispatcherClient(url, self.enrolled.token, retry_for=retry_for)
+        self.operator = DispatcherClient(url, OPERATOR, retry_for=retry_for)
 
     def lease(self, count: int = 1, wait: float = 0.0, key: str | None = None) -> tuple[Lease, ...]:
         return self.client.lease(LeaseRequest(count=count), wait=wait, key=key).leases
@@ -116,7 +158,7 @@ class Worker:
         the same key for a request whose answer got lost.
         """
         deadline = time.monotonic() + seconds
-        while not (job := self.client.job(job_id)).status.ended:
+        while not (job := self.operator.job(job_id)).status.ended:
             assert time.monotonic() < deadline, job
             if not self._hands:
                 self._hands = list(self.lease(count=4, wait=0.3, key=self._key))

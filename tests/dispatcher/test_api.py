@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 from dispatcher.pictures import BLEND, BLEND_SHA, FULL, claimed, enrolment, job_spec, render, result_of
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, enrolled, running, submit, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -35,6 +35,7 @@ class _Impatient(requests.Session):
 
 
 http = _Impatient()
+http.headers["Authorization"] = f"Bearer {OPERATOR}"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def client(url: str) -> Iterator[DispatcherClient]:
     """Leaves no open job behind for the next test's workers."""
-    with DispatcherClient(url, retry_for=5) as client:
+    with DispatcherClient(url, OPERATOR, retry_for=5) as client:
         yield client
         for job in client.jobs():
             if not job.status.ended:
@@ -116,7 +117,7 @@ def test_pages_of_other_sites_get_no_answer(api: str, url: str) -> None:
 
 def test_workers_need_their_token(api: str, url: str, tmp_path: Path, client: DispatcherClient) -> None:
     body = {"count": 1}
-    problem(http.post(f"{api}/leases", json=body), 401, "unauthorized")
+    problem(requests.post(f"{api}/leases", json=body, timeout=30), 401, "unauthorized")
     wrong = {"Authorization": "Bearer wrong"}
     assert problem(http.post(f"{api}/leases", json=body, headers=wrong), 401, "unauthorized")
     assert http.post(f"{api}/leases", json=body, headers=wrong).headers["www-authenticate"] == "Bearer"
@@ -129,9 +130,9 @@ def test_workers_need_their_token(api: str, url: str, tmp_path: Path, client: Di
 
 
 def test_the_same_name_and_secret_are_the_same_worker(client: DispatcherClient) -> None:
-    first = client.enrol(enrolment("twin"))
+    first = enrolled(client.url, enrolment("twin"))
     assert client.enrol(enrolment("twin")) == first
-    assert client.enrol(enrolment("another")) != first
+    assert enrolled(client.url, enrolment("another")) != first
     views = [worker for worker in client.workers() if worker.name == "twin"]
     assert len(views) == 1
     assert first.token not in str(views)
@@ -391,8 +392,8 @@ def test_a_viewer_sees_changes_and_progress_of_its_job(
     worker = Worker(url, tmp_path, "shown")
     job_id = submit(client, job_spec(), tmp_path)
     with (
-        ws(api, f"?role=viewer&job={job_id}") as viewer,
-        ws(api, "?role=viewer&job=other") as other,
+        ws(api, f"?role=viewer&job={job_id}", OPERATOR) as viewer,
+        ws(api, "?job=other", OPERATOR) as other,
         ws(api, token=worker.enrolled.token) as mine,
     ):
         [lease] = worker.lease()

@@ -11,7 +11,7 @@ import pytest
 from dispatcher import invariants
 from dispatcher.crashing import STEPS, armed
 from dispatcher.pictures import job_spec, whole_picture, write_png
-from dispatcher.running import Worker, submit, until
+from dispatcher.running import OPERATOR, Worker, submit, until
 
 from renderbros_addon.client.errors import DispatcherUnreachable
 from renderbros_addon.client.http import DispatcherClient
@@ -72,7 +72,7 @@ def test_killed_at_every_step(crashing: Crashing, tmp_path: Path) -> None:
             finish(worker, jobs)
             trigger.touch()
             try:
-                with DispatcherClient(url, retry_for=0.2) as client:
+                with DispatcherClient(url, OPERATOR, retry_for=0.2) as client:
                     jobs.append(submit(client, job_spec(frames=(number,), tiles=(2, 1)), tmp_path))
                 worker.work(jobs[-1])
                 until("it is killed", crashing.died)
@@ -85,7 +85,7 @@ def test_killed_at_every_step(crashing: Crashing, tmp_path: Path) -> None:
         finish(worker, jobs)
         assert len(jobs) >= len(STEPS) - 2, "all but those killed before their job was taken"
         for number, job_id in enumerate(jobs):
-            [frame] = worker.client.frames(job_id).frames
+            [frame] = worker.operator.frames(job_id).frames
             assert frame.files[0].output.pixel_digest == undisturbed(tmp_path, frame.frame), number
         until("only the scene and the frames are left", lambda: len(blobs(crashing.data)) == 1 + len(jobs))
         until("scratch is empty", lambda: not list((crashing.data / "scratch").iterdir()))

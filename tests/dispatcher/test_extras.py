@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dispatcher.pictures import job_spec, render, whole_picture, write_channels
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, running, submit, until
 
 from renderbros_addon.client.errors import DispatcherError
 from renderbros_addon.client.http import DispatcherClient
@@ -62,7 +62,7 @@ def picture(folder: Path) -> Path:
 
 
 def test_they_come_with_the_frame_tiled_or_whole(url: str, tmp_path: Path) -> None:
-    with DispatcherClient(url) as client:
+    with DispatcherClient(url, OPERATOR) as client:
         worker = Compositing(url, tmp_path)
         depth = sky_depth(tmp_path)
         worker.beside = {"passes/depth_0003.exr": depth}
@@ -81,7 +81,7 @@ def test_they_come_with_the_frame_tiled_or_whole(url: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["passes/depth_0004.exr", "../depth_0003.exr", "shot_0003.png", "other_0003.png"])
 def test_a_name_that_the_job_does_not_tell_is_refused(url: str, tmp_path: Path, name: str) -> None:
-    with DispatcherClient(url) as client:
+    with DispatcherClient(url, OPERATOR) as client:
         submit(client, job_spec(frames=(3,), extras=(DEPTH,)), tmp_path)
         worker = Worker(url, tmp_path)
         [lease] = worker.lease()
@@ -97,7 +97,7 @@ def test_a_name_that_the_job_does_not_tell_is_refused(url: str, tmp_path: Path, 
 
 
 def test_one_that_is_not_there_is_asked_for(url: str, tmp_path: Path) -> None:
-    with DispatcherClient(url) as client:
+    with DispatcherClient(url, OPERATOR) as client:
         submit(client, job_spec(frames=(3,), extras=(MASK,)), tmp_path)
         worker = Worker(url, tmp_path)
         [lease] = worker.lease()
@@ -110,7 +110,7 @@ def test_one_that_is_not_there_is_asked_for(url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ["another format", "far too large"])
 def test_a_bad_one_is_the_workers_failure_and_leaves_nothing(url: str, tmp_path: Path, case: str) -> None:
-    with DispatcherClient(url) as client:
+    with DispatcherClient(url, OPERATOR) as client:
         worker = Compositing(url, tmp_path)
         wrong = picture(tmp_path) if case == "another format" else huge(tmp_path)
         worker.beside = {"passes/depth_0003.exr": wrong}

@@ -8,14 +8,14 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 from dispatcher.pictures import job_spec, whole_picture
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, running, submit, until
 
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.protocol.states import FrameStatus, JobStatus, TaskStatus
 
 
 def test_whole_frames(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         job_id = submit(client, job_spec(frames=(1, 2, 5)), tmp_path)
         job = worker.work(job_id)
@@ -34,7 +34,7 @@ def test_whole_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["PNG", "OPEN_EXR_MULTILAYER"])
 def test_tiles_become_frames_and_leave_nothing(tmp_path: Path, format: str) -> None:
     data = tmp_path / "data"
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         spec = job_spec(frames=(1, 2), tiles=(2, 2), scene={"format": format}, frame_name="shot_####.img")
         job_id = submit(client, spec, tmp_path)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from dispatcher.hostile_images import all_of_them
 from dispatcher.pictures import HEIGHT, WIDTH, job_spec
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, running, submit, until
 
 from renderbros_addon.client.errors import DispatcherError
 from renderbros_addon.client.http import DispatcherClient
@@ -37,7 +37,7 @@ def test_each_is_turned_down_by_name_in_little_time_and_memory(tmp_path: Path) -
     files = tmp_path / "files"
     files.mkdir()
     limits = {"checker_memory": MOST_MEMORY, "checker_timeout": 20}
-    with running(tmp_path / "data", **limits) as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data", **limits) as url, DispatcherClient(url, OPERATOR) as client:
         for number, (name, data) in enumerate(all_of_them(files)):
             job = submit(
                 client,
@@ -73,7 +73,7 @@ def test_each_is_turned_down_by_name_in_little_time_and_memory(tmp_path: Path) -
 
 
 def test_a_result_that_is_refused_leaves_no_blob(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         submit(client, job_spec(), tmp_path)
         worker = Worker(url, tmp_path)
         [lease] = worker.lease()

@@ -9,7 +9,7 @@ from threading import Thread
 from time import monotonic, sleep
 
 from dispatcher.pictures import job_spec
-from dispatcher.running import Worker, running, submit
+from dispatcher.running import OPERATOR, Worker, running, submit
 
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.dispatcher.hub import Hub
@@ -126,7 +126,7 @@ def test_work_that_another_dispatcher_makes_wakes_at_once(tmp_path: Path, postgr
         thread.start()
         sleep(0.5)
         began = monotonic()
-        with DispatcherClient(there) as client:
+        with DispatcherClient(there, OPERATOR) as client:
             submit(client, job_spec(), tmp_path)
         thread.join(15)
         assert got

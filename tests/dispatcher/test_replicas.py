@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dispatcher import invariants
 from dispatcher.pictures import job_spec
-from dispatcher.running import Worker, running, submit, until
+from dispatcher.running import OPERATOR, Worker, running, submit, until
 
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.dispatcher.store import Store
@@ -19,7 +19,7 @@ def test_jobs_submitted_at_one_are_rendered_through_both(postgresql_database: st
     with (
         running(tmp_path / "a", **shared) as first,
         running(tmp_path / "b", **shared) as second,
-        DispatcherClient(first) as client,
+        DispatcherClient(first, OPERATOR) as client,
     ):
         owner = "the same for all of them"  # who therefore check nothing
         workers = [
@@ -53,7 +53,7 @@ def test_a_worker_waiting_at_one_gets_what_is_submitted_at_the_other(postgresql_
     with (
         running(tmp_path / "a", **shared) as first,
         running(tmp_path / "b", **shared) as second,
-        DispatcherClient(first) as client,
+        DispatcherClient(first, OPERATOR) as client,
     ):
         worker = Worker(second, tmp_path)
         worker.lease()

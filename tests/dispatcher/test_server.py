@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from dispatcher.pictures import job_spec
-from dispatcher.running import Worker, config, running, submit, until
+from dispatcher.running import OPERATOR, Worker, config, running, submit, until
 from websockets.sync.client import connect
 
 from renderbros_addon.client.http import DispatcherClient
@@ -26,6 +26,7 @@ from renderbros_addon.dispatcher.server import serve
 from renderbros_addon.protocol.states import JobStatus
 
 ROOT = Path(__file__).resolve().parents[2]
+AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 
 
 def refused(data: Path, **changes: Any) -> str:
@@ -88,7 +89,9 @@ def test_it_stops_soon_although_clients_wait_and_listen(tmp_path: Path) -> None:
     threads = []
     with ExitStack() as stack, running(tmp_path / "data") as url:
         worker = Worker(url, tmp_path)
-        stack.enter_context(connect(f"{url.replace('http', 'ws')}/api/v1/events?role=viewer", proxy=None))
+        stack.enter_context(
+            connect(f"{url.replace('http', 'ws')}/api/v1/events", additional_headers=AS_OPERATOR, proxy=None)
+        )
         headers = {"Authorization": f"Bearer {worker.enrolled.token}"}
 
         def ask() -> None:
@@ -123,7 +126,7 @@ def test_signals_stop_it(tmp_path: Path, number: signal.Signals) -> None:
     )
     assert process.stdout is not None
     url = process.stdout.readline().strip()
-    with connect(f"{url.replace('http', 'ws')}/api/v1/events?role=viewer", proxy=None):
+    with connect(f"{url.replace('http', 'ws')}/api/v1/events", additional_headers=AS_OPERATOR, proxy=None):
         process.send_signal(number)
         process.wait(6)
     process.stdout.close()
@@ -132,14 +135,14 @@ def test_signals_stop_it(tmp_path: Path, number: signal.Signals) -> None:
 
 def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         job_id = submit(client, job_spec(frames=tuple(range(8))), tmp_path)
         for lease in worker.lease(2):
             worker.deliver(lease)
         held = worker.lease(2)
         assert len(held) == 2
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         worker.client.close()
         worker.client = DispatcherClient(url, worker.enrolled.token)
         assert not worker.client.renew(held[0].id).cancel, "the lease lives on"
@@ -153,7 +156,7 @@ def test_a_restart_in_the_middle_of_a_job_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_leases_expire_by_the_clock(tmp_path: Path) -> None:
-    with running(tmp_path / "data", lease_seconds=0.5) as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data", lease_seconds=0.5) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         job_id = submit(client, job_spec(), tmp_path)
         [lease] = worker.lease()
@@ -163,7 +166,7 @@ def test_leases_expire_by_the_clock(tmp_path: Path) -> None:
 
 
 def test_silent_workers_are_offline_until_seen_again(tmp_path: Path) -> None:
-    with running(tmp_path / "data", offline_seconds=1.0) as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data", offline_seconds=1.0) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         worker.lease()
         [view] = client.workers()

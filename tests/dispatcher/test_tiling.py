@@ -10,7 +10,7 @@ import OpenImageIO as oiio
 import pytest
 from dispatcher.bench import Bench
 from dispatcher.pictures import BLEND_SHA, job_spec, whole_picture
-from dispatcher.running import Worker, running, submit
+from dispatcher.running import OPERATOR, Worker, running, submit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,7 +97,7 @@ def test_the_overhead_that_was_seen_counts(bench: Bench) -> None:
 
 
 def test_a_job_by_cost_becomes_whole_frames(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
         spec = job_spec(cost=COST, scene={"format": "OPEN_EXR_MULTILAYER"}, frame_name="shot_####.exr")
         job = worker.work(submit(client, spec, tmp_path))

@@ -52,7 +52,7 @@ def test_everything_is_checked_on_probation_and_never_less_than_the_floor() -> N
         rates.append(check_rate(known))
         known = after(after(known, H.ACCEPTED, NOW), H.PASSED, NOW)
     assert rates == sorted(rates, reverse=True)
-    assert rates[0] == pytest.approx(0.5)
+    assert rates[0] == pytest.approx(FLOOR)
     assert rates[-1] == FLOOR
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from dispatcher import invariants
 from dispatcher.pictures import WIDTH, job_spec, render, result_of, whole_picture, write_channels
-from dispatcher.running import Worker, config, running, submit, until
+from dispatcher.running import OPERATOR, Worker, config, running, submit, until
 from sqlalchemy import select
 
 from renderbros_addon.client.errors import DispatcherError
@@ -78,7 +78,7 @@ def left(folder: Path) -> int:
 
 def test_a_cheat_among_three_owners_is_caught_and_every_delivered_frame_is_right(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         job_id = submit(client, spec(14, local=True), tmp_path)
@@ -103,7 +103,7 @@ def test_a_cheat_among_three_owners_is_caught_and_every_delivered_frame_is_right
 
 
 def test_two_who_agree_are_proof_enough_by_what_they_made_of_the_frame_itself(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, name) for name in ("cheat", "good", "better")]
         workers[0].wrong = 0.02
         job_id = submit(client, spec(1, local=True), tmp_path)
@@ -117,7 +117,7 @@ def test_two_who_agree_are_proof_enough_by_what_they_made_of_the_frame_itself(tm
 
 def test_tiles_and_finished_frames_are_checked_too(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with running(data) as url, DispatcherClient(url) as client:
+    with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         job_id = submit(client, spec(4, tiles=(2, 1)), tmp_path)
@@ -130,7 +130,7 @@ def test_tiles_and_finished_frames_are_checked_too(tmp_path: Path) -> None:
 
 
 def test_workers_of_one_owner_do_not_check_each_other(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [Worker(url, tmp_path, f"mine {i}", owner="a secret that both share") for i in range(2)]
         job_id = submit(client, job_spec(frames=(1, 2, 3)), tmp_path)
         work(workers, job_id)
@@ -140,7 +140,7 @@ def test_workers_of_one_owner_do_not_check_each_other(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_rendered_alike_is_not_checked(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, f"w{i}") for i in range(2)]
         workers[0].wrong = 0.02
         job_id = submit(client, job_spec(frames=(1, 2, 3), repeatable=False), tmp_path)
@@ -151,7 +151,7 @@ def test_what_cannot_be_rendered_alike_is_not_checked(tmp_path: Path) -> None:
 
 def test_another_build_that_differs_honestly_is_not_punished(tmp_path: Path) -> None:
     """Two owners of one class agree, the third's build makes other pixels: nobody of its class can confirm a fault."""
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, name) for name in ("one", "other")]
         workers.append(stranger(url, tmp_path, "elsewhere", instruction_set="SSE42"))
         workers[2].wrong = 0.3
@@ -164,7 +164,7 @@ def test_another_build_that_differs_honestly_is_not_punished(tmp_path: Path) -> 
 
 
 def test_a_cheat_gets_nothing_until_its_quarantine_ends(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [stranger(url, tmp_path, name) for name in ("good", "better", "cheat")]
         workers[2].wrong = 0.02
         work(workers, submit(client, job_spec(frames=tuple(range(10))), tmp_path))
@@ -195,7 +195,7 @@ class Sparing(Worker):
 
 
 def test_a_pass_that_is_left_out_is_missed(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers = [Sparing(url, tmp_path, name, owner=None) for name in ("good", "better", "sparing")]
         workers[2].spares = True
         scene = {"width": SIZE[0], "height": SIZE[1], "format": "OPEN_EXR_MULTILAYER"}
@@ -229,7 +229,7 @@ class Remembering(Worker):
 
 
 def test_a_scene_that_remembers_convicts_nobody(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as url, DispatcherClient(url) as client:
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as client:
         workers: list[Worker] = [Remembering(url, tmp_path, f"w{i}", owner=None) for i in range(4)]
         job_id = submit(client, job_spec(frames=tuple(range(1, 15))), tmp_path)
         work(workers, job_id)

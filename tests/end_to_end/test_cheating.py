@@ -10,7 +10,6 @@ import pytest
 from end_to_end.cheating import cheating_blender
 from farm_processes import Farm, run, run_json, until
 
-from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.imaging.fingerprint import inspect_image
 
 FRAMES = "1-8"
@@ -55,7 +54,7 @@ def test_a_cheat_is_quarantined_and_its_frames_are_rendered_again(farm: Farm, sc
 
     # Something was at stake: it had sent frames, and whoever rendered what was delivered is honest. (A check's task has
     # an id of its own.)
-    with DispatcherClient(farm.url) as client:
+    with farm.operator as client:
         entries = [entry for entry in client.log(job).entries if "-c" not in (entry.task_id or "")]
     cheat = _workers(farm)["cheat"]["id"]
     assert cheat in {entry.worker_id for entry in entries if entry.event == "task.submitted"}

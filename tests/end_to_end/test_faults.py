@@ -68,10 +68,8 @@ def test_cancel_takes_effect_within_two_seconds_and_frees_the_worker(farm: Farm,
     job = _submit(farm, scene, "--frames", "1", "--samples", "100000")
     until("a renderer at work", lambda: any(p.cpu_times().user > 3 for p in farm.renderers("one")), 60)
     busy = farm.renderers("one")
-    from renderbros_addon.client.http import DispatcherClient
-
     start = time.monotonic()
-    DispatcherClient(farm.url).cancel_job(job)
+    farm.operator.cancel_job(job)
     until("the renderer stopped", lambda: not any(map(alive, busy)), 10)
     assert time.monotonic() - start < 2.0
     after = _submit(farm, scene, "--frames", "1", "--samples", "4")

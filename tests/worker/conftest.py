@@ -79,6 +79,7 @@ def work(dispatcher: Dispatcher, tmp_path: Path) -> Iterator[Work]:
     running: list[RunningAgent] = []
 
     def start(name: str = "one", url: str | None = None, **options: Any) -> RunningAgent:
+        options.setdefault("invite", dispatcher.invite())
         config = WorkerConfig(url or dispatcher.url, tmp_path / name, name=name, threads=1, **options)
         stop = threading.Event()
         code: list[int] = []

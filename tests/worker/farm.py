@@ -12,11 +12,15 @@ from typing import Any
 
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.dispatcher.config import DispatcherConfig
+from renderbros_addon.protocol.access import Role
 from renderbros_addon.protocol.jobs import JobView, LogEntry
 from renderbros_addon.worker.command import checker_command
 from renderbros_addon.worker.config import WorkerConfig
 
 WIDTH, HEIGHT = 48, 32
+OPERATOR = f"rbo_{'fedcba9876543210' * 4}"
+"""The token of the dispatcher's operator."""
+
 LONG = 200_000
 """Samples that take minutes: for tasks that are to be disturbed."""
 
@@ -32,7 +36,8 @@ class Dispatcher:
     """A dispatcher in a thread, that can go away and come back on the same port with the same data."""
 
     def __init__(self, data: Path, **more: Any) -> None:
-        self._config = DispatcherConfig(data=data, checker_command=checker_command(), port=0, **more)
+        usual: dict[str, Any] = {"checker_command": checker_command(), "operator_token": OPERATOR, "port": 0}
+        self._config = DispatcherConfig(**usual, data=data, **more)
         self.url = ""
 
     def start(self) -> None:
@@ -59,7 +64,13 @@ class Dispatcher:
 
     @property
     def client(self) -> DispatcherClient:
-        return DispatcherClient(self.url)
+        """Of the operator."""
+        return DispatcherClient(self.url, OPERATOR)
+
+    def invite(self) -> str:
+        """The code of an invite for a worker."""
+        with self.client as operator:
+            return operator.invite(Role.WORKER).code
 
     def events(self, job: JobView, *names: str) -> list[LogEntry]:
         return [entry for entry in self.client.log(job.id).entries if not names or entry.event in names]

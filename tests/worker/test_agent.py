@@ -270,12 +270,13 @@ def test_no_dispatcher_and_once_ends_with_a_reason(
 @posix
 def test_after_kill_9_the_next_start_cleans_up(dispatcher: Dispatcher, submit: Submit, tmp_path: Path) -> None:
     job = submit(samples=LONG)
-    data = tmp_path / "killed"
+    data, invite = tmp_path / "killed", dispatcher.invite()
     script = (
         "import sys, threading, signal\nfrom pathlib import Path\n"
         "from renderbros_addon.worker.agent import Agent\nfrom renderbros_addon.worker.config import WorkerConfig\n"
         "stop = threading.Event()\nsignal.signal(signal.SIGTERM, lambda *_: stop.set())\n"
-        f"sys.exit(Agent(WorkerConfig({dispatcher.url!r}, Path({str(data)!r}), name='k', threads=1)).run(stop))\n"
+        f"config = WorkerConfig({dispatcher.url!r}, Path({str(data)!r}), name='k', threads=1, invite={invite!r})\n"
+        "sys.exit(Agent(config).run(stop))\n"
     )
     agent = subprocess.Popen([sys.executable, "-c", script])
     until("sampling", lambda: sampling(dispatcher, job.id))

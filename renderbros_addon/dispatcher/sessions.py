@@ -1,0 +1,58 @@
+"""Short-lived openers of doors, in memory: sessions of browsers, links that sign in once, tickets for WebSockets.
+
+A restart forgets them all. What each stands for is an account's id, and whether that still is live is asked each time.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import tokens
+
+SESSION_SECONDS = 12 * 3600.0
+LINK_SECONDS = 600.0
+TICKET_SECONDS = 30.0
+
+MOST = 10_000
+
+
+@dataclass
+class Openers:
+    """Random words that each stand for an account for ``seconds``; ``once`` ones for one use. Any thread may call."""
+
+    seconds: float
+    once: bool
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def make(self, account_id: str) -> str:
+        """A new word."""
+        word = secrets.token_urlsafe(32)
+        now = self.clock()
+        with self._lock:
+            if len(self._known) >= MOST:
+                self._known = {key: kept for key, kept in self._known.items() if kept[0] > now}
+                while len(self._known) >= MOST:
+                    del self._known[next(iter(self._known))]
+            self._known[tokens.digest(word)] = (now + self.seconds, account_id)
+        return word
+
+    def find(self, word: str | None) -> str | None:
+        """The account that ``word`` stands for; None if it stands for none, or no more."""
+        if not word:
+            return None
+        key = tokens.digest(word)
+        with self._lock:
+            found = self._known.pop(key, None) if self.once else self._known.get(key)
+        return found[1] if found is not None and found[0] > self.clock() else None
+
+    def drop(self, word: str | None) -> None:
+        """It stands for nothing any more."""
+        if word:
+            with self._lock:
+                self._known.pop(tokens.digest(word), None)

@@ -29,6 +29,14 @@ OwnerFile = Annotated[
     typer.Option("--owner-file", metavar="FILE", help="File with the secret that all workers of one owner share."),
 ]
 
+MaxDisk = Annotated[
+    str | None, typer.Option("--max-disk", metavar="D", help="What a renderer may write for a task, such as 20GB.")
+]
+Sandbox = Annotated[
+    str | None,
+    typer.Option("--sandbox", metavar="auto|required|off", help="The system's guards around renderers."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to ``app``."""
@@ -153,6 +161,8 @@ def worker(
     data: options.Data = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder of downloaded files.")] = None,
     max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    sandbox: Sandbox = None,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of a renderer.")] = None,
     device: options.Device = None,
     blender: options.Blender = None,
@@ -166,7 +176,7 @@ def worker(
 
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
-        max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca,
+        max_memory=max_memory, max_disk=max_disk, sandbox=sandbox, threads=threads, device=device, blender=blender, ca=ca,
         owner=_owner_in(owner_file) if owner_file else None,
     )  # fmt: skip
     connect(dispatcher, ca).close()  # says what is wrong with the address
@@ -186,7 +196,9 @@ def worker(
         hang_timeout=chosen.hang_timeout,
         blender=chosen.blender,
         ca=chosen.ca,
-        sandbox=chosen.sandbox,
+        max_disk=chosen.max_disk,
+        sandbox=chosen.sandbox != "off",
+        sandbox_required=chosen.sandbox == "required",
     )
     stop = threading.Event()
     if stop_with_parent_:

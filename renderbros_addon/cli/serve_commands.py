@@ -176,7 +176,8 @@ def worker(
 
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
-        max_memory=max_memory, max_disk=max_disk, sandbox=sandbox, threads=threads, device=device, blender=blender, ca=ca,
+        max_memory=max_memory, max_disk=max_disk, sandbox=sandbox, threads=threads, device=device, blender=blender,
+        ca=ca,
         owner=_owner_in(owner_file) if owner_file else None,
     )  # fmt: skip
     connect(dispatcher, ca).close()  # says what is wrong with the address

@@ -140,7 +140,8 @@ def load(**options: object) -> Settings:
 
 
 _RENDERING = (
-    "blender", "device", "hang_timeout", "log_json", "max_disk", "max_memory", "sandbox", "task_timeout", "threads", "verbose",
+    "blender", "device", "hang_timeout", "log_json", "max_disk", "max_memory", "sandbox", "task_timeout",
+    "threads", "verbose",
 )  # fmt: skip
 _OF_THE_BOOTSTRAP = ("RENDERBROS_HOME", "RENDERBROS_PACKAGES", "RENDERBROS_SELF")
 

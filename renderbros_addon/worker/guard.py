@@ -42,6 +42,7 @@ class Guard:
     missing: str = ""
     """Which are not, and why, for people."""
     limits: Limits = field(default_factory=Limits)
+    wanted: bool = True
     _sandbox: Sandbox | None = None
     _seatbelt: Seatbelt | None = None
     _launcher: tuple[str, ...] = ()
@@ -53,6 +54,11 @@ class Guard:
     def by_the_system(self) -> bool:
         """The operating system itself keeps files and network from the renderer, whatever runs in it."""
         return self._sandbox is not None or self._seatbelt is not None or (self._landlock and self._seccomp)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a renderer must know of its guards. Scenes are trusted where the owner wants no sandbox."""
+        return {"RENDERBROS_NO_OSL": "1"} if self.wanted and not self.by_the_system else {}
 
     def wrap(self, command: list[str], *, readable: Sequence[Path], writable: Sequence[Path]) -> list[str]:
         """``command`` with all guards around it; of people's files it sees ``readable`` and ``writable`` alone.
@@ -104,12 +110,15 @@ def find_guard(
     launcher = _launcher()
     if not wanted:
         layers = ("limits",) if launcher else ()
-        return Guard((*layers, "in-process"), "the sandbox is switched off", limits, _launcher=launcher)
+        return Guard((*layers, "in-process"), "the sandbox is switched off", limits, wanted=False, _launcher=launcher)
     sandbox, why_no_sandbox = find_sandbox(data, tools)
     seatbelt = find_seatbelt()
     missing = [why_no_sandbox] if why_no_sandbox and seatbelt is None else []
-    landlock, seccomp = bool(launcher) and kernel_guard.landlock_abi() > 0, bool(launcher) and kernel_guard.has_seccomp()
-    guard = Guard((), "", limits, sandbox, seatbelt, launcher, landlock, seccomp, tuple(tools))
+    landlock, seccomp = (
+        bool(launcher) and kernel_guard.landlock_abi() > 0,
+        bool(launcher) and kernel_guard.has_seccomp(),
+    )
+    guard = Guard((), "", limits, True, sandbox, seatbelt, launcher, landlock, seccomp, tuple(tools))
     if landlock or seccomp:
         tried = guard.wrap([shutil.which("true") or "true"], readable=[], writable=[])
         if reason := refusal(tuple(tried)):
@@ -119,8 +128,12 @@ def find_guard(
         if not launcher:
             missing.append("Landlock, seccomp and limits need a Python that runs by itself")
         else:
-            missing += [f"this kernel has no {name}" for name, there in (("Landlock", landlock), ("seccomp", seccomp)) if not there]
-    layers = [
+            missing += [
+                f"this kernel has no {name}"
+                for name, there in (("Landlock", landlock), ("seccomp", seccomp))
+                if not there
+            ]
+    names = [
         name
         for name, there in (
             ("bwrap", sandbox), ("sandbox-exec", seatbelt), ("landlock", landlock), ("seccomp", seccomp),
@@ -129,9 +142,9 @@ def find_guard(
         if there
     ]  # fmt: skip
     told = "; ".join(missing)
-    found = Guard(tuple(layers), told, limits, sandbox, seatbelt, launcher, landlock, seccomp, tuple(tools))
+    found = Guard(tuple(names), told, limits, True, sandbox, seatbelt, launcher, landlock, seccomp, tuple(tools))
     (log.info if found.by_the_system else log.warning)(
-        "renderers are guarded by %s%s", ", ".join(layers), f" ({told})" if told else ""
+        "renderers are guarded by %s%s", ", ".join(names), f" ({told})" if told else ""
     )
     return found
 
@@ -160,7 +173,7 @@ def _launcher() -> tuple[str, ...]:
 def _is_script(program: str) -> bool:
     """A wrapper around Blender may have to start other programs."""
     try:
-        with open(shutil.which(program) or program, "rb") as file:
+        with Path(shutil.which(program) or program).open("rb") as file:
             return file.read(2) == b"#!"
     except OSError:
         return False

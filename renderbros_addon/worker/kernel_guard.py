@@ -2,7 +2,7 @@
 
 No privileges and no other program are needed. Run as a script, because guards hold for a process and what it starts:
 the agent must stay free of them, and a renderer that has threads already would have them on one thread only:
-``python -I -S kernel_guard.py '{"read": [...], ...}' COMMAND...``. Standard library alone, for any Python that is there.
+``python -I -S kernel_guard.py '{"read": [...], ...}' COMMAND...``. It needs the standard library alone.
 
 What the numbers mean stands in ``landlock(7)``, ``seccomp(2)``, ``bpf(2)`` and the kernel's ``unistd.h``.
 """
@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
     asked, command = json.loads(arguments[0]), list(arguments[1:])
     try:
         guard(asked)
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606  (a shell is what nobody wants here)
     except (Refused, OSError) as error:
         print(f"the guarded command was not run: {error}", file=sys.stderr)
     return EXIT_CODE
@@ -119,8 +120,9 @@ def guard(asked: Mapping[str, object]) -> None:
     """Guard this process, for good. ``asked`` has:
 
     ``limits``: bytes by the names of ``RLIMIT_*`` in small letters; ``landlock``: whether only ``read``, ``write`` and
-    ``devices`` (paths; what is not there is left out) may be touched, and of ``listed`` the names alone seen; ``seccomp``: whether to refuse sockets and more;
-    ``processes``: whether the command may start others. Raises Refused if one of them can't be had.
+    ``devices`` (paths; what is not there is left out) may be touched, and of ``listed`` the names alone seen;
+    ``seccomp``: whether to refuse sockets and more; ``processes``: whether the command may start others.
+    Raises Refused if one of them can't be had.
     """
     _limit(asked.get("limits") or {})  # type: ignore[arg-type]
     if not asked.get("landlock") and not asked.get("seccomp"):
@@ -182,7 +184,7 @@ def _allow_below(ruleset: int, path: str, rights: int) -> None:
     except OSError:
         return
     try:
-        if not os.path.isdir(f"/proc/self/fd/{place}"):
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
             rights &= _FOR_FILES
         rule = struct.pack("=Qi", rights, place)
         _syscall(445, ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_uint32(0))

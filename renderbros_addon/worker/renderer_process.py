@@ -7,7 +7,7 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -79,9 +79,10 @@ class RendererProcess:
     """One renderer child.
 
     ``command`` starts it; it may write below ``scratch`` (made if need be). ``max_memory`` is in bytes; ``limits`` has
-    the others, of which disk counts in ``scratch`` and in the folders ``watched``. The timeouts are in seconds: ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat,
-    ``hang_timeout`` without progress and without using the processor, ``task_timeout`` for one request as a whole.
-    ``shaders`` is a folder for compiled kernels that outlives it. ``wrap`` puts a sandbox around the command.
+    the others, of which disk counts in ``scratch`` and in the folders ``watched``. The timeouts are in seconds:
+    ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat, ``hang_timeout`` without progress
+    and without using the processor, ``task_timeout`` for one request as a whole. ``shaders`` is a folder for compiled
+    kernels that outlives it. ``wrap`` puts a sandbox around the command, and ``environment`` is told to it.
     ``on_spawn`` gets the child's process id. ``launched`` is the child, where ``launch`` has started it already.
 
     Requests come from one thread; :meth:`kill` may come from any.
@@ -102,6 +103,7 @@ class RendererProcess:
         task_timeout: float | None = None,
         shaders: Path | None = None,
         wrap: Callable[[list[str]], list[str]] | None = None,
+        environment: Mapping[str, str] | None = None,
         on_spawn: Callable[[int], None] | None = None,
         launched: subprocess.Popen[bytes] | None = None,
     ) -> None:
@@ -120,6 +122,7 @@ class RendererProcess:
         self._task_timeout = task_timeout
         self._shaders = shaders
         self._wrap = wrap
+        self._environment = environment
         self._on_spawn = on_spawn
         self._launched = launched
 
@@ -291,7 +294,12 @@ class RendererProcess:
                 raise RendererStopped("the renderer was killed before it started")
             try:
                 process = self._launched or launch(
-                    self._command, self._scratch, threads=self._threads, shaders=self._shaders, wrap=self._wrap
+                    self._command,
+                    self._scratch,
+                    threads=self._threads,
+                    shaders=self._shaders,
+                    wrap=self._wrap,
+                    environment=self._environment,
                 )
                 self._child = child = RendererChild(process, self._ring)
             except OSError as error:

@@ -34,7 +34,6 @@ def also_needed() -> list[str]:
 def private_folders() -> list[str]:
     """The top folders of this machine that may hold people's files; links are followed to what they stand for."""
     found = {folder.resolve() for folder in Path("/").iterdir() if folder.is_dir()}
-    found |= {Path(place).resolve() for place in ("/home", "/root", "/srv", "/mnt", "/media", "/tmp") if Path(place).is_dir()}  # noqa: S108
     spared = [*map(Path, (*SYSTEM, *_APART))]
     private = [folder for folder in found if not any(folder == one or one in folder.parents for one in spared)]
     # What lies in one that is emptied already is gone with it.

@@ -223,6 +223,7 @@ class Supervisor:
             task_timeout=self._config.task_timeout,
             shaders=self._shaders,
             wrap=wrap,
+            environment=self.guard.environment,
             on_spawn=record,
         )
         return _Unit(renderer, seen, scratch, pids)

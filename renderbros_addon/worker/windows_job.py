@@ -76,7 +76,7 @@ class WindowsJob:
             and kernel.SetInformationJobObject(
                 self._handle, _UI_RESTRICTIONS, ctypes.byref(no_desktop), ctypes.sizeof(no_desktop)
             )
-            and kernel.AssignProcessToJobObject(self._handle, int(process._handle))  # type: ignore[attr-defined]  # noqa: SLF001
+            and kernel.AssignProcessToJobObject(self._handle, int(process._handle))  # type: ignore[attr-defined]
         )
         if not held:
             code = ctypes.get_last_error()  # type: ignore[attr-defined,unused-ignore]

@@ -87,7 +87,7 @@ def main() -> None:
         "read a file of the owner's": lambda: (outside / "letter.txt").read_text(),
         "read through a link of its own": lambda: linked(scratch, secret),
         "read by a hard link": lambda: (scratch / "hard").hardlink_to(secret),
-        "list the owner's folder": lambda: os.listdir(outside),
+        "list the owner's folder": lambda: list(outside.iterdir()),
         "write the job": lambda: (job / "new").write_text("x"),
         "write for the owner": lambda: (outside / "new").write_text("x"),
         "empty a file of the owner's": lambda: os.truncate(outside / "letter.txt", 0),

@@ -282,7 +282,11 @@ class RendererProcess:
         child = self._child
         if child is None:
             raise RuntimeError("nothing was sent")
+        refused = self._ring.refused_memory
         reply = self._await(child, request.id, on_progress, self._task_timeout, meanwhile)
+        if isinstance(reply, Rendered) and self._ring.refused_memory > refused:
+            message = "the renderer was refused memory that it asked for, so its picture may lack something"
+            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
         if isinstance(reply, (Failed, ANSWERS[type(request)])):
             return reply
         raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")

@@ -16,6 +16,8 @@ from ..protocol.renderer import MissingFile
 from .caches import cache_references
 from .file_sets import OneFile, WithOthers, is_plain_suffix
 from .import_nodes import COMPUTED, computed_imports, import_references
+from .named_inside import USD_EXTENSIONS, every_layer
+from .open_shading import refuse_open_shading
 from .references import Need, Reference, block_references, library_references, lost_blocks
 from .scene_paths import as_spelled, blenders_own, inside_root
 
@@ -32,6 +34,7 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
     So a hostile scene can't show this machine's files in its picture. Returns what is missing then, by the path that
     the scene had.
     """
+    refuse_open_shading()
     _drop_copies()
     _keep_views_inside()
     missing = _confine_libraries(root, source_root)
@@ -42,6 +45,9 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
         missing += _missing_at(reference, place)
         if reference.kind == "simulation bake":
             place = _writable(reference, place)
+        if isinstance(reference.stands_for, WithOthers) and _leads_out(Path(place), root):
+            missing.append(MissingFile(path=reference.path, user=reference.user))
+            place = str(root / _OUTSIDE / "missing")
         # Setting a path has Blender load the file again, so what is in place is left alone.
         if reference.point is not None and place != os.path.normpath(reference.path):
             reference.point(place)
@@ -50,6 +56,14 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
         missing.append(MissingFile(path=COMPUTED, user=node.user))
     missing += [MissingFile(path=path, user=user) for user, path in lost_blocks()]
     return missing
+
+
+def _leads_out(path: Path, root: Path) -> bool:
+    """Whether a file of the job has Blender read others that are not the job's."""
+    if not path.is_file() or path.suffix.lower() not in USD_EXTENSIONS:
+        return False
+    layers = every_layer(path)
+    return layers is None or any(not layer.resolve().is_relative_to(root.resolve()) for layer in layers)
 
 
 def _keep_views_inside() -> None:

@@ -40,6 +40,26 @@ def usd_layers(path: Path) -> list[Path]:
     return [layer for layer in dict.fromkeys(found) if layer != path]
 
 
+def every_layer(path: Path) -> list[Path] | None:
+    """All files that Blender reads with the USD file ``path``, archives too; None if that can't be known here."""
+    if not bpy.app.build_options.usd:
+        return []
+    usd = _usd()
+    if usd is None:
+        return None
+    sdf, utils = usd
+    try:
+        layers, assets, unresolved = utils.ComputeAllDependencies(sdf.AssetPath(str(path)))
+    except Exception as error:  # of Boost's or Tf's own kinds, which have no common base
+        log.warning("can't look for the layers of %s: %s", path, error)
+        return None
+    named = [layer.realPath for layer in layers if layer.realPath] + [str(asset) for asset in assets]
+    named += [str(name) for name in unresolved if Path(name).suffix.lower() in USD_EXTENSIONS]
+    # What lies in an archive is named archive.usdz[file].
+    read = [name for name in named if Path(name).suffix.lower().rstrip("]") in USD_EXTENSIONS]
+    return [path.parent / name.partition("[")[0] for name in read]
+
+
 def _usd() -> tuple[Any, Any] | None:
     """USD's own modules, which come with Blender; as a Python module Blender doesn't put them on the path."""
     home = Path(bpy.utils.resource_path("LOCAL"), "python", "lib")

@@ -100,7 +100,20 @@ def open_blend(path: Path) -> tuple[str, ...]:
     if not loaded:
         raise scene_fault(FailureCode.CORRUPT_BLEND, f"Blender did not open {path.name} and gave no reason.")
     _refuse_newer(path, tuple(bpy.data.version[:2]))
+    _disarm_freestyle()
     return warnings
+
+
+def _disarm_freestyle() -> None:
+    """Freestyle runs its Python modules whatever Blender was told of scripts, for any scene that a picture is made of.
+
+    A scene that is to be rendered by them is refused elsewhere: its layers stay in scripting mode.
+    """
+    for scene in bpy.data.scenes:
+        for layer in scene.view_layers:
+            for module in layer.freestyle_settings.modules:
+                module.use = False
+                module.script = None
 
 
 def blocked_script() -> str | None:

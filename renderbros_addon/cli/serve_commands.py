@@ -35,6 +35,14 @@ OwnerFile = Annotated[
     typer.Option("--owner-file", metavar="FILE", help="File with the secret that all workers of one owner share."),
 ]
 
+MaxDisk = Annotated[
+    str | None, typer.Option("--max-disk", metavar="D", help="What a renderer may write for a task, such as 20GB.")
+]
+Sandbox = Annotated[
+    str | None,
+    typer.Option("--sandbox", metavar="auto|required|off", help="The system's guards around renderers."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to ``app``."""
@@ -225,6 +233,8 @@ def worker(
     data: options.Data = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder of downloaded files.")] = None,
     max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    sandbox: Sandbox = None,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads of a renderer.")] = None,
     device: options.Device = None,
     blender: options.Blender = None,
@@ -240,8 +250,8 @@ def worker(
 
     chosen = settings.load(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
-        max_memory=max_memory, threads=threads, device=device, blender=blender, ca=ca, pin=pin,
-        insecure=insecure or None, owner=_owner_in(owner_file) if owner_file else None,
+        max_memory=max_memory, max_disk=max_disk, sandbox=sandbox, threads=threads, device=device, blender=blender,
+        ca=ca, pin=pin, insecure=insecure or None, owner=_owner_in(owner_file) if owner_file else None,
     )  # fmt: skip
     try:
         with client_for(chosen, None) as client:  # says what is wrong with the address
@@ -266,7 +276,9 @@ def worker(
         ca=chosen.ca,
         pin=chosen.pin,
         insecure=chosen.insecure,
-        sandbox=chosen.sandbox,
+        max_disk=chosen.max_disk,
+        sandbox=chosen.sandbox != "off",
+        sandbox_required=chosen.sandbox == "required",
     )
     stop = threading.Event()
     if stop_with_parent_:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import UsageError
@@ -21,6 +21,13 @@ _SECRETS = ("invite", "owner", "token")
 # What they are is nobody's business, wrong or not: a terminal is seen by others, and logs are kept.
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+
+
+_WORDS = {"true": "auto", "1": "auto", "yes": "auto", "on": "auto", "false": "off", "0": "off", "no": "off"}
+
+Sandboxing = Annotated[
+    Literal["auto", "required", "off"], BeforeValidator(lambda given: _WORDS.get(str(given).lower(), given))
+]
 
 
 def _data(name: str) -> Path:
@@ -107,6 +114,9 @@ class Settings(BaseSettings):
     max_memory: ByteSize | None = Field(
         default=None, description="What a renderer may use, such as 8GB; above it is replaced"
     )
+    max_disk: ByteSize | None = Field(
+        default=None, description="What a renderer may write for a task, such as 20GB; half of what is free if unset"
+    )
     threads: int | None = Field(default=None, ge=1, le=1024, description="Threads a renderer uses; all cores if unset")
     device: Literal["CPU", "GPU"] | None = Field(
         default=None, description="The only kind of device this worker renders on; every kind it has if unset"
@@ -116,7 +126,11 @@ class Settings(BaseSettings):
         default=600.0, gt=0, description="Seconds without progress and without work after which a renderer is replaced"
     )
 
-    sandbox: bool = Field(default=True, description="Put renderers into bubblewrap where that is installed and works")
+    sandbox: Sandboxing = Field(
+        default="auto",
+        description="auto puts renderers behind bubblewrap, Landlock and seccomp as far as they work here; required "
+        "refuses to start where the system keeps neither files nor network from them; off does without",
+    )
 
     # A farm on this machine
     workers: int = Field(default=2, ge=1, le=256, description="Workers that farm, render and demo start")
@@ -141,7 +155,8 @@ def load(**options: object) -> Settings:
 
 
 _RENDERING = (
-    "blender", "device", "hang_timeout", "log_json", "max_memory", "sandbox", "task_timeout", "threads", "verbose",
+    "blender", "device", "hang_timeout", "log_json", "max_disk", "max_memory", "sandbox", "task_timeout",
+    "threads", "verbose",
 )  # fmt: skip
 _OF_THE_BOOTSTRAP = ("RENDERBROS_HOME", "RENDERBROS_PACKAGES", "RENDERBROS_SELF")
 

@@ -351,6 +351,10 @@ def _worker_card(viewer: Viewer, worker: WorkerView, refresh: Callable[[], Any])
                 _button(viewer, "pause", "Pause", lambda tx: workers.pause(tx, worker.id), refresh)
         devices = ", ".join(device.name for device in able.devices)
         ui.label(f"Blender {able.blender}, {able.threads} threads, {devices}").classes("text-caption text-grey-5")
+        guards = ui.label(f"guarded by {', '.join(able.guards) or 'nobody knows what'}")
+        guards.classes("text-caption text-grey-5")
+        if able.unguarded:
+            guards.tooltip(able.unguarded)
         ui.label(
             f"{worker.tasks_accepted} tasks accepted, {worker.tasks_failed} failed, {worker.held_tasks} in hand"
         ).classes("text-caption")

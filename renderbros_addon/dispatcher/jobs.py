@@ -360,7 +360,18 @@ def _why(tx: Tx, job_id: str, failed: int, total: int) -> tuple[FailureCode, str
     last = last_failure(tx.conn, job_id)
     if last is None:
         return FailureCode.RENDER_ERROR, f"{failed} of {total} tasks failed"
-    return last[0], f"{failed} of {total} tasks failed again and again, the last with: {last[1]}"
+    why = f"{failed} of {total} tasks failed again and again, the last with: {last[1]}"
+    if _nothing_but_crashes(tx.conn, job_id):
+        why += ". Blender crashed every time: the scene's file is likely damaged. Save it anew, and submit that"
+    return last[0], why
+
+
+def _nothing_but_crashes(conn: Connection, job_id: str) -> bool:
+    others = select(failures.c.id).where(
+        failures.c.job_id == job_id, failures.c.counted, failures.c.kind == FailureKind.WORKER,
+        failures.c.code != FailureCode.CRASHED,
+    )  # fmt: skip
+    return conn.execute(others.limit(1)).first() is None
 
 
 def last_failure(conn: Connection, job_id: str) -> tuple[FailureCode, str] | None:

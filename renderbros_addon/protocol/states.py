@@ -92,6 +92,8 @@ class FailureCode(StrEnum):
     TIMED_OUT = "timed_out"
     NO_DEVICE = "no_device"
     DISK_FULL = "disk_full"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    """The task used more disk, files, processes or threads than this worker lends."""
     BAD_OUTPUT = "bad_output"
     """The result did not pass verification."""
     # transient

@@ -38,6 +38,11 @@ class Capabilities(Wire):
     threads: int = Field(ge=1, le=4096)
     memory: int = Field(ge=0, le=MAX_COUNT)
     """Bytes that a renderer may use."""
+    guards: tuple[Annotated[Prose, StringConstraints(max_length=40)], ...] = Field(default=(), max_length=20)
+    """What keeps hostile scenes from the machine: ``bwrap``, ``landlock``, ``seccomp``, ``sandbox-exec``, ``limits``,
+    ``in-process``; the strongest first."""
+    unguarded: Annotated[Prose, StringConstraints(max_length=500)] = ""
+    """Which of these are not in force, and why."""
 
 
 class Enrolment(Wire):

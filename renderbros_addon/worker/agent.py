@@ -23,6 +23,7 @@ from .command import checker_command
 from .config import WorkerConfig
 from .feeder import Feeder
 from .identity import Identity, NameTaken, claim_identity
+from .log_ring import clean_text
 from .render_loop import RenderLoop
 from .renderer_process import RendererLost, RendererStopped
 from .renewer import Renewer
@@ -121,6 +122,14 @@ class _Session:
 
     def _work(self, checker: ImageChecker) -> None:
         config = self._config
+        guard = self._supervisor.guard
+        if config.sandbox_required and not guard.by_the_system:
+            log.error(
+                "the worker can't start: it is to have the system's guards around its renderers, and they are not to "
+                "be had: %s", guard.missing or "this system has none that RenderBros knows",
+            )  # fmt: skip
+            self._end = _End.FAILED
+            return
         try:
             capabilities = self._capabilities()
         except RendererLost as lost:
@@ -170,11 +179,14 @@ class _Session:
 
     def _capabilities(self) -> Capabilities:
         told = self._supervisor.hello().capabilities
+        guard = self._supervisor.guard
         devices = tuple(device for device in told.devices if self._config.device in (None, device.kind))
         return told.model_copy(
             update={
                 "devices": devices,
                 "memory": self._supervisor.max_memory,
+                "guards": guard.layers,
+                "unguarded": clean_text(guard.missing)[:500],
                 "threads": self._config.threads or told.threads,
             }
         )

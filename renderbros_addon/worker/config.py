@@ -26,6 +26,8 @@ class WorkerConfig:
     """End when one long poll has brought no work while nothing was held."""
     max_memory: int | None = None
     """A renderer that uses more is killed; None allows 80 % of the machine's memory."""
+    max_disk: int | None = None
+    """A renderer that writes more is killed; None allows half of what is free, but at most 64 GiB."""
     threads: int | None = None
     device: DeviceKind | None = None
     """Lend only this kind of device; None lends all."""
@@ -45,7 +47,9 @@ class WorkerConfig:
     insecure: bool = False
     """Send secrets beyond this machine though no TLS keeps them."""
     sandbox: bool = True
-    """Put the renderer into ``bwrap`` where that works."""
+    """Put the renderer behind the system's guards (``bwrap``, Landlock, seccomp) as far as they work here."""
+    sandbox_required: bool = False
+    """Do not start where the system keeps neither files nor network from the renderer."""
     poll_seconds: float = 20.0
     """How long one request for work may wait; at most 10 with ``once``."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .environment import scrubbed_environment
@@ -17,11 +17,12 @@ def launch(
     threads: int | None = None,
     shaders: Path | None = None,
     wrap: Callable[[list[str]], list[str]] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` with pipes, in an environment that tells nothing; OSError if it can't be started.
 
     It may write below ``scratch`` (made if need be). ``shaders`` is a folder for compiled kernels that outlives it;
-    ``wrap`` puts a sandbox around the command.
+    ``wrap`` puts a sandbox around the command; ``environment`` is told besides.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     words = list(command)
@@ -31,7 +32,7 @@ def launch(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=scratch,
-        env=scrubbed_environment(scratch, threads=threads, shaders=shaders),
+        env=scrubbed_environment(scratch, threads=threads, shaders=shaders) | dict(environment or {}),
         # A terminal's Ctrl-C must reach the agent alone, so the child is put out of its group.
         start_new_session=os.name == "posix",
         creationflags=_windows_flags(),

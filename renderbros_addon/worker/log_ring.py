@@ -32,18 +32,25 @@ def lines_of(stream: IO[bytes], limit: int) -> Iterator[bytes]:
         yield kept.rstrip(b"\r\n")
 
 
+_REFUSED = re.compile(r"alloc\w* returns null")
+"""Blender's own words when it asked for memory in vain: it may go on, and leave out what it wanted it for."""
+
+
 class LogRing:
     """The last 200 lines of a log, each cut at 2000 characters. Safe between threads."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._lock = threading.Lock()
+        self.refused_memory = 0
+        """Lines that tell of memory that was not to be had."""
 
     def add(self, raw: bytes | str) -> str:
         """Keep a line; returns it as kept."""
         line = clean_text(raw[:_LINE_LENGTH])
         with self._lock:
             self._lines.append(line)
+            self.refused_memory += bool(_REFUSED.search(line))
         return line
 
     def tail(self) -> str:

@@ -45,6 +45,15 @@ class ProcessTree:
                 total += times.user + times.system
         return total
 
+    def size(self) -> tuple[int, int]:
+        """How many processes there are, and how many threads all of them have."""
+        processes = threads = 0
+        for member in self._current():
+            with contextlib.suppress(psutil.Error):
+                threads += member.num_threads()
+                processes += 1
+        return processes, threads
+
     def kill(self) -> None:
         """End all members at once; returns when the first one is gone."""
         self._listed = float("-inf")

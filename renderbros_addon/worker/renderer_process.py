@@ -7,7 +7,7 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
@@ -42,9 +42,12 @@ from ..protocol.renderer import (
 from ..protocol.states import FailureCode
 from .exits import name_exit
 from .launch import launch
+from .limits import Limits
 from .log_ring import LogRing, clean_text
-from .memory import oom_kills, volunteer_for_oom_kill
+from .memory import low_on_memory, oom_kills, volunteer_for_oom_kill
 from .renderer_child import RendererChild
+from .usage import DiskWatch
+from .windows_job import WindowsJob
 
 log = logging.getLogger("renderbros.worker")
 
@@ -75,10 +78,11 @@ class RendererStopped(Exception):
 class RendererProcess:
     """One renderer child.
 
-    ``command`` starts it; it may write below ``scratch`` (made if need be). ``max_memory`` is in bytes, the timeouts
-    are in seconds: ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat,
-    ``hang_timeout`` without progress and without using the processor, ``task_timeout`` for one request as a whole.
-    ``shaders`` is a folder for compiled kernels that outlives it. ``wrap`` puts a sandbox around the command.
+    ``command`` starts it; it may write below ``scratch`` (made if need be). ``max_memory`` is in bytes; ``limits`` has
+    the others, of which disk counts in ``scratch`` and in the folders ``watched``. The timeouts are in seconds:
+    ``start_timeout`` until it says hello, ``heartbeat_timeout`` without a heartbeat, ``hang_timeout`` without progress
+    and without using the processor, ``task_timeout`` for one request as a whole. ``shaders`` is a folder for compiled
+    kernels that outlives it. ``wrap`` puts a sandbox around the command, and ``environment`` is told to it.
     ``on_spawn`` gets the child's process id. ``launched`` is the child, where ``launch`` has started it already.
 
     Requests come from one thread; :meth:`kill` may come from any.
@@ -90,6 +94,8 @@ class RendererProcess:
         *,
         scratch: Path,
         max_memory: int | None = None,
+        limits: Limits | None = None,
+        watched: Sequence[Path] = (),
         threads: int | None = None,
         start_timeout: float = 180.0,
         heartbeat_timeout: float = 30.0,
@@ -97,12 +103,16 @@ class RendererProcess:
         task_timeout: float | None = None,
         shaders: Path | None = None,
         wrap: Callable[[list[str]], list[str]] | None = None,
+        environment: Mapping[str, str] | None = None,
         on_spawn: Callable[[int], None] | None = None,
         launched: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self._command = list(command)
         self._scratch = scratch
         self._max_memory = max_memory
+        self._limits = limits
+        self._job: WindowsJob | None = None
+        self._disk = DiskWatch([scratch, *watched], limits) if limits else None
         # Kept from task to task: one that is shorter than the time between two looks is not to go unseen.
         self._last_look = float("-inf")
         self._threads = threads
@@ -112,6 +122,7 @@ class RendererProcess:
         self._task_timeout = task_timeout
         self._shaders = shaders
         self._wrap = wrap
+        self._environment = environment
         self._on_spawn = on_spawn
         self._launched = launched
 
@@ -271,7 +282,11 @@ class RendererProcess:
         child = self._child
         if child is None:
             raise RuntimeError("nothing was sent")
+        refused = self._ring.refused_memory
         reply = self._await(child, request.id, on_progress, self._task_timeout, meanwhile)
+        if isinstance(reply, Rendered) and self._ring.refused_memory > refused:
+            message = "the renderer was refused memory that it asked for, so its picture may lack something"
+            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
         if isinstance(reply, (Failed, ANSWERS[type(request)])):
             return reply
         raise self._lose(child, FailureCode.CRASHED, f"the renderer answered {request.type} with {reply.type}")
@@ -283,13 +298,19 @@ class RendererProcess:
                 raise RendererStopped("the renderer was killed before it started")
             try:
                 process = self._launched or launch(
-                    self._command, self._scratch, threads=self._threads, shaders=self._shaders, wrap=self._wrap
+                    self._command,
+                    self._scratch,
+                    threads=self._threads,
+                    shaders=self._shaders,
+                    wrap=self._wrap,
+                    environment=self._environment,
                 )
                 self._child = child = RendererChild(process, self._ring)
             except OSError as error:
                 self._lost = RendererLost(FailureCode.CRASHED, f"the renderer can't be started: {error}")
                 raise self._lost from error
         volunteer_for_oom_kill(child.process.pid)
+        self._job = WindowsJob(child.process, self._limits) if self._limits else None
         if self._on_spawn:
             self._on_spawn(child.process.pid)
         return child
@@ -326,6 +347,7 @@ class RendererProcess:
             if now - self._last_look >= WATCH_SECONDS:
                 self._last_look = now
                 self._watch_memory(child)
+                self._watch_limits(child)
                 if request_id is not None:
                     self._watch_life(child, now)
             if reply is None:
@@ -353,6 +375,22 @@ class RendererProcess:
             allowed = f"{self._max_memory / 2**20:.0f} MiB"
             message = f"the renderer ran out of memory: it used {used / 2**20:.0f} MiB of the {allowed} allowed"
             raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
+        if self._limits is not None and low_on_memory():
+            # Files in memory and what drivers take are in no process's account.
+            message = f"the machine ran out of memory while the renderer used {used / 2**20:.0f} MiB of it"
+            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
+
+    def _watch_limits(self, child: RendererChild) -> None:
+        limits = self._limits
+        if limits is None:
+            return
+        processes, threads = child.tree.size()
+        if processes > limits.processes or threads > limits.threads:
+            allowed = f"{limits.processes} and {limits.threads} are allowed"
+            message = f"the renderer started {processes} processes and {threads} threads: {allowed}"
+            raise self._lose(child, FailureCode.LIMIT_EXCEEDED, message)
+        if self._disk and (breach := self._disk.breach()):
+            raise self._lose(child, FailureCode.LIMIT_EXCEEDED, f"the renderer filled the disk: {breach}")
 
     def _watch_life(self, child: RendererChild, now: float) -> None:
         if not child.running:

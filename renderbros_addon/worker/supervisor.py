@@ -15,10 +15,12 @@ from .checkout import Checkouts, remove_tree
 from .command import chosen_blender, renderer_command
 from .config import WorkerConfig
 from .failures import is_disk_full
+from .guard import Guard, find_guard
+from .limits import Limits
 from .memory import default_max_memory
 from .renderer_process import RendererLost, RendererProcess, RendererStopped
-from .sandbox import Sandbox, find_sandbox
 from .scratch import RunFolder
+from .usage import default_max_disk
 
 log = logging.getLogger("renderbros.worker")
 
@@ -54,7 +56,6 @@ class Supervisor:
         self._command = renderer_command(config.blender)
         self._shaders = config.data / "shaders"
         self._shaders.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._sandbox = self._find_sandbox() if config.sandbox else None
         self._unit: _Unit | None = None
         self._spare: _Unit | None = None
         self._count = 0
@@ -62,6 +63,9 @@ class Supervisor:
         self._no_spare_before = 0.0
         self._lock = threading.Lock()
         self.max_memory = config.max_memory or default_max_memory()
+        self._limits = Limits(self.max_memory, config.max_disk or default_max_disk(config.data))
+        self.guard = self._find_guard()
+        """What keeps the renderers from the rest of this machine."""
         self.job: str | None = None
         """The job whose files the renderer sees and may have open."""
 
@@ -199,10 +203,9 @@ class Supervisor:
         seen = place or self._checkouts.reserve()
         seen.mkdir(parents=True, exist_ok=True)
         pids: list[int] = []
-        sandbox = self._sandbox
 
         def wrap(command: list[str]) -> list[str]:
-            return sandbox.wrap(command, readable=[seen], writable=[scratch, self._shaders]) if sandbox else command
+            return self.guard.wrap(command, readable=[seen], writable=[scratch, self._shaders])
 
         def record(pid: int) -> None:
             pids.append(pid)
@@ -212,12 +215,15 @@ class Supervisor:
             self._command,
             scratch=scratch,
             max_memory=self.max_memory,
+            limits=self._limits,
+            watched=[seen, self._shaders],
             threads=self._config.threads,
             heartbeat_timeout=self._config.heartbeat_timeout,
             hang_timeout=self._config.hang_timeout,
             task_timeout=self._config.task_timeout,
             shaders=self._shaders,
-            wrap=wrap if sandbox else None,
+            wrap=wrap,
+            environment=self.guard.environment,
             on_spawn=record,
         )
         return _Unit(renderer, seen, scratch, pids)
@@ -235,6 +241,13 @@ class Supervisor:
         self._checkouts.give_up(unit.place)
         remove_tree(unit.scratch)
 
-    def _find_sandbox(self) -> Sandbox | None:
-        tools = [Path(os.environ[name]) for name in ("RENDERBROS_HOME", "RENDERBROS_PACKAGES") if os.environ.get(name)]
-        return find_sandbox(self._config.data, chosen_blender(self._config.blender), tools)
+    def _find_guard(self) -> Guard:
+        config = self._config
+        packages = [os.environ.get(name) for name in ("RENDERBROS_HOME", "RENDERBROS_PACKAGES")]
+        return find_guard(
+            config.data,
+            chosen_blender(config.blender),
+            [Path(folder) for folder in packages if folder],
+            wanted=config.sandbox,
+            limits=self._limits,
+        )

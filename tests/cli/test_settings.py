@@ -73,7 +73,7 @@ def test_the_defaults_are_those_of_the_rooms() -> None:
     assert chosen.cache_size == worker.cache_bytes
     assert chosen.task_timeout == worker.task_timeout
     assert chosen.hang_timeout == worker.hang_timeout
-    assert chosen.sandbox == worker.sandbox
+    assert (chosen.sandbox != "off", chosen.sandbox == "required") == (worker.sandbox, worker.sandbox_required)
 
 
 def test_option_then_environment_then_file_then_default(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,4 +126,4 @@ def test_a_farm_of_our_own_hears_how_to_render_and_nothing_of_other_dispatchers(
     monkeypatch.delenv("RENDERBROS_DATABASE")
     again = settings.load()
     assert again.max_memory == 8_000_000_000
-    assert again.sandbox is False
+    assert again.sandbox == "off"

@@ -46,6 +46,16 @@ def test_three_workers_fail_a_task(bench: Bench) -> None:
     job = bench.job_row(job_id)
     assert (job.status, job.reason_code) == ("failed", "crashed")
     assert "crashed it was" in job.reason_message
+    assert "likely damaged" in job.reason_message
+
+
+def test_a_file_is_not_called_damaged_for_a_worker_that_lacks_something(bench: Bench) -> None:
+    names = [bench.worker(name) for name in "abc"]
+    job_id = bench.job()
+    for worker_id, code in zip(names, ("out_of_memory", "crashed", "crashed"), strict=True):
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease, FailureKind.WORKER, FailureCode(code))
+    assert "damaged" not in bench.job_row(job_id).reason_message
 
 
 def test_three_attempts_of_a_lone_worker_fail_a_task(bench: Bench) -> None:

@@ -108,6 +108,26 @@ def serve(request, fault):
     elif fault == "child-hog":
         subprocess.Popen([sys.executable, "-c", "import time; x = b'x' * (300 << 20); time.sleep(600)"])
         time.sleep(600)
+    elif fault == "refused-memory":
+        print("Calloc returns null: len=40000000000 in imbuf, total 8000000", file=sys.stderr, flush=True)
+        time.sleep(0.1)
+    elif fault == "fill-disk":
+        with Path("large").open("wb") as file:
+            while True:
+                file.write(b"x" * (1 << 20))
+                file.flush()
+                time.sleep(0.01)
+    elif fault == "many-files":
+        for i in range(100_000):
+            Path(f"small-{i}").write_text("x")
+    elif fault == "threads":
+        while True:
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+            time.sleep(0.005)
+    elif fault == "processes":
+        while True:
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            time.sleep(0.02)
     elif fault == "garbage":
         out.write("plain words\n\x1b[31mred\x1b[0m \x00 \udcff\n".encode("utf-8", "surrogateescape").decode("latin-1"))
         out.write("y" * 3_000_000 + "\n")

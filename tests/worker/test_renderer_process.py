@@ -21,6 +21,7 @@ from renderbros_addon.protocol.leases import Progress
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.renderer import Failed, Rendered, RenderRequest
 from renderbros_addon.protocol.states import FailureCode
+from renderbros_addon.worker.limits import Limits
 from renderbros_addon.worker.renderer_process import RendererLost, RendererProcess, RendererStopped
 
 CHILD = Path(__file__).with_name("speaking_child.py")
@@ -164,6 +165,22 @@ def test_memory_is_limited_for_the_whole_tree(start: Start, tmp_path: Path, faul
     assert error.code is FailureCode.OUT_OF_MEMORY
     assert "150 MiB" in error.message
     assert renderer.peak_memory > 150 << 20
+
+
+def test_a_picture_made_without_memory_that_was_wanted_is_no_picture(start: Start, tmp_path: Path) -> None:
+    assert lost(start("refused-memory"), tmp_path).code is FailureCode.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("fill-disk", "MiB are allowed"), ("many-files", "files and folders"), ("threads", "threads"),
+     ("processes", "processes")],
+)  # fmt: skip
+def test_what_goes_beyond_a_limit_ends_with_its_name(start: Start, tmp_path: Path, fault: str, words: str) -> None:
+    limits = Limits(disk=20 << 20, files=500, processes=4, threads=40)
+    error = lost(start(fault, limits=limits, task_timeout=30), tmp_path)
+    assert error.code is FailureCode.LIMIT_EXCEEDED
+    assert words in error.message
 
 
 def test_garbage_goes_to_the_log_and_hurts_nobody(start: Start, tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ class RendererChild:
                 self.last_sign_of_life = time.monotonic()
                 if isinstance(reply, Heartbeat):
                     continue
-                if self.replies.qsize() < _MOST_UNHEARD:
+                unheard = self.replies.qsize()
+                if unheard < (_MOST_UNHEARD if isinstance(reply, Progressed) else 2 * _MOST_UNHEARD):
                     self.replies.put(reply)
                 elif not isinstance(reply, Progressed):
                     # Nobody asked for so many: it means to fill our memory.

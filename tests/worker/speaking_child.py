@@ -135,8 +135,10 @@ def serve(request, fault):
         os.write(1, MARK.encode() + b"[" * 100_000 + b"\n")
     elif fault == "progress-flood":
         line = (MARK + json.dumps({"type": "progress", "id": "no", "progress": {"sample": 1}}) + "\n").encode()
-        for _ in range(200):
-            os.write(1, line * 500)
+        for _ in range(100):
+            with lock:
+                out.write(line.decode() * 500)
+                out.flush()
     elif fault == "reply-flood":
         line = json.dumps({"type": "failed", "id": "no", "kind": "scene", "code": "no_camera", "message": "x" * 20_000})
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client.http import DispatcherClient
+from ..protocol.formats import checked_ending
 from ..protocol.jobs import FrameFile, FrameView
 from ..protocol.states import FrameStatus
 from .errors import CommandError, UsageError
@@ -88,10 +90,15 @@ class Fetcher:
                     continue
                 path = self.out.joinpath(*file.name.split("/"))
                 try:
+                    checked_ending(file.name)  # A dispatcher that we don't know well must not leave a .bashrc.
                     path.parent.mkdir(parents=True, exist_ok=True)
+                except ValueError as error:
+                    raise CommandError(f"the dispatcher offers a frame that is no image: {error}") from error
                 except OSError as error:
                     raise CommandError(f"{path.parent} can't be made: {error.strerror or error}") from error
                 if not _is(path, file):
+                    if file.output.size > shutil.disk_usage(path.parent).free:
+                        raise CommandError(f"{file.name} has {file.output.size / 1e6:.0f} MB: there is no room for it")
                     self._client.download(file.output.sha256, file.output.size, path)
                 self.fetched[file.name] = FetchedFile(frame.frame, path, file, file is frame.files[0])
                 new.append(self.fetched[file.name])

@@ -55,7 +55,7 @@ def size_of(connection: Connection, sha256: str) -> int:
             continue
         if may_pass(response):
             connection.wait_after(retrier, response)
-        elif response.status_code == 200:
+        elif response.status_code == 200 and response.headers.get("Content-Length", "").isdecimal():
             return int(response.headers["Content-Length"])
         else:
             # The answer to HEAD has no body that could say more.

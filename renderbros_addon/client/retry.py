@@ -15,6 +15,10 @@ FIRST_DELAY, LONGEST_DELAY = 0.25, 15.0
 """Seconds: the ceiling of the first wait, which doubles with each failure up to the longest."""
 
 
+LONGEST_ASKED = 3600.0
+"""Seconds: who is asked to wait for longer asks again in between."""
+
+
 class Retrier:
     """The retries of one call: jittered exponential backoff within ``retry_for`` seconds (None: for ever).
 
@@ -65,11 +69,12 @@ def parse_retry_after(value: str | None) -> float | None:
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
+        return min(float(value), LONGEST_ASKED)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        seconds = (date - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, seconds), LONGEST_ASKED)

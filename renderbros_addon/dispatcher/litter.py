@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 
 from sqlalchemy import Connection, select
 
 from . import frames
 from .blobs import BlobStore
-from .store import Store
+from .store import Store, Tx
 from .tables import frames as frames_table
 from .tables import job_blobs
 
@@ -66,12 +67,17 @@ class Litter:
                 break
             with self._store.read() as conn:
                 spare = _unneeded(conn, some)
-            for sha256 in spare:
-                self._blobs.delete(sha256)
-            removed += len(spare)
+            removed += sum(self._store.change(partial(self._remove_if_spare, sha256=sha256)) for sha256 in spare)
         if removed:
             log.info("removed %d uploaded files that nothing refers to", removed)
         return removed
+
+    def _remove_if_spare(self, tx: Tx, sha256: str) -> bool:
+        # As one change: a result that is taken in before it is seen here, and one after it finds the file missing.
+        if not _unneeded(tx.conn, [sha256]):
+            return False
+        self._blobs.delete(sha256)
+        return True
 
 
 def _unneeded(conn: Connection, digests: Sequence[str]) -> list[str]:

@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import psutil
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from ..protocol.regions import Region
 from ..protocol.results import Output
@@ -35,7 +35,16 @@ DEFAULT_MEMORY = 4 << 30
 """Bytes the child may take beyond what it has at its start."""
 REPLY_MARK = "@image "
 _WATCH_SECONDS = 0.05
+_LONGEST_REPLY = 16 << 20
+"""Characters: a comparison of 4096 channels has some megabytes."""
+_LONGEST_LINE = 1 << 16
+_LONGEST_ERROR = 2000
+_MOST_UNHEARD = 100
+"""Replies: there is one to each request."""
 _weights: TypeAdapter[Weights] = TypeAdapter(Weights)
+_output: TypeAdapter[Output] = TypeAdapter(Output)
+_comparison: TypeAdapter[Comparison] = TypeAdapter(Comparison)
+T = TypeVar("T")
 _SLOWEST = 5e6
 """Bytes of source a second that even a busy machine decodes, copies and reads back."""
 
@@ -87,14 +96,14 @@ class ImageChecker:
         told = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": None if finite else False}
         limits = {name: value for name, value in told.items() if value is not None}
         request = {"op": "inspect", "path": str(path.resolve()), "limits": limits}
-        return Output.model_validate(self._ask(request, path.name, [path]))
+        return self._told(_output, request, path.name, [path])
 
     def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
         """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
         listed = [[region.model_dump(), str(path.resolve())] for region, path in tiles]
         request = {"op": "assemble", "tiles": listed, "width": width, "height": height, "out": str(out.resolve())}
         try:
-            return Output.model_validate(self._ask(request, out.name, [path for _, path in tiles]))
+            return self._told(_output, request, out.name, [path for _, path in tiles])
         except ImageError:
             _remove_unfinished(out)
             raise
@@ -128,7 +137,7 @@ class ImageChecker:
         }
         sources = [path for path in (expected, actual, honest) if path]
         try:
-            return Comparison.model_validate(self._ask(request, actual.name, sources))
+            return self._told(_comparison, request, actual.name, sources)
         except ImageError:
             if heatmap is not None:
                 _remove_unfinished(heatmap)
@@ -140,7 +149,7 @@ class ImageChecker:
         ImageError also if they can't be read.
         """
         request = {"op": "attention", "path": str(path.resolve()), "neighbour": neighbour and str(neighbour.resolve())}
-        return _weights.validate_python(self._ask(request, path.name, [path, *([neighbour] if neighbour else [])]))
+        return self._told(_weights, request, path.name, [path, *([neighbour] if neighbour else [])])
 
     def close(self) -> None:
         """Stop the child. A later request starts another."""
@@ -169,8 +178,15 @@ class ImageChecker:
                 except _Lost as again:
                     raise ImageError(f"{name}: the image checker died twice over it: {again}") from again
         if "error" in answer:
-            raise ImageError(answer["error"])
-        return answer["output"]
+            raise ImageError(str(answer["error"])[:_LONGEST_ERROR])
+        return answer.get("output")
+
+    def _told(self, kind: TypeAdapter[T], request: dict[str, Any], name: str, sources: Sequence[Path]) -> T:
+        try:
+            return kind.validate_python(self._ask(request, name, sources))
+        except ValidationError as error:
+            self.close()
+            raise ImageError(f"{name}: the image checker answered nonsense") from error
 
     def _ask_once(self, request: dict[str, Any], name: str, seconds: float) -> dict[str, Any]:
         if self._child is None or not self._child.alive:
@@ -282,15 +298,21 @@ class _Child:
         return _Lost(f"exit code {self._process.returncode}" + (f": {said[-500:]}" if said else ""))
 
     def _read_replies(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            for line in self._stdout:
+        # Whoever took over the child by an image may say anything, without end: then it is lost.
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            while (line := self._stdout.readline(_LONGEST_REPLY)) and self._replies.qsize() < _MOST_UNHEARD:
                 if line.startswith(REPLY_MARK):
-                    self._replies.put(json.loads(line[len(REPLY_MARK) :]))
+                    answer = json.loads(line[len(REPLY_MARK) :])
+                    if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
+                        break
+                    self._replies.put(answer)
+        with contextlib.suppress(OSError):
+            self._process.kill()
         self._replies.put(None)
 
     def _read_chatter(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            for line in self._stderr:
+            while line := self._stderr.readline(_LONGEST_LINE):
                 self._said.append(line.strip()[:300])
                 _log.debug("image checker: %s", line.strip())
 

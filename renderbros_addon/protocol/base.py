@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -35,8 +36,9 @@ _WINDOWS_DEVICES = re.compile(
 )
 
 
-# Separators, wildcards, and Unicode's category Cc.
-_NEVER_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f]')
+# Separators, wildcards, Unicode's category Cc, and what turns the direction of writing: by that a name that ends in
+# exe.png can be shown as one that ends in gnp.exe, and the other way round.
+_NEVER_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 
 MAX_DEPTH = 64
 """Folders in each other below a job's root."""
@@ -51,6 +53,12 @@ def checked_name(name: str) -> str:
     if name[-1] in " ." or _WINDOWS_DEVICES.match(name):
         raise ValueError(f"not a file name that every platform can hold: {name!r}")
     return name
+
+
+def same_name(path: str) -> str:
+    """What two paths have in common that are one file somewhere: Windows and macOS ignore case, macOS also whether an
+    accent is a character of its own."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def checked_relative_path(path: str) -> str:

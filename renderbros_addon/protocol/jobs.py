@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from .base import MAX_COUNT, Identifier, Prose, RelativePath, Sha256, Wire, checked_name, checked_relative_path
+from .base import (
+    MAX_COUNT,
+    Identifier,
+    Prose,
+    RelativePath,
+    Sha256,
+    Wire,
+    checked_name,
+    checked_relative_path,
+    same_name,
+)
 from .costs import CostMap
 from .expectations import MAX_EXPECTED, ExpectedFrame
 from .formats import StillFormat, checked_ending
@@ -64,7 +74,7 @@ def name_key(template: str) -> str:
 
     ``a_#`` and ``a_##`` are two names for frame 9, but one for frame 10.
     """
-    return _NUMBER.sub("#", template).casefold()
+    return same_name(_NUMBER.sub("#", template))
 
 
 MAX_EXTRAS = 200
@@ -143,7 +153,7 @@ class SceneSpec(Wire):
         if self.blend not in paths:
             raise ValueError(f"the scene file {self.blend!r} is not among the job's files")
         # Two names that differ only in case are one file on Windows and macOS.
-        folded = {path.casefold() for path in paths}
+        folded = {same_name(path) for path in paths}
         if len(folded) != len(paths):
             raise ValueError("two of the job's files have the same path")
         folders: set[str] = set()

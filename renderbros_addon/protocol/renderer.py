@@ -14,7 +14,7 @@ from .base import MAX_SECONDS, RelativePath, Wire
 from .costs import CostMap
 from .expectations import MAX_EXPECTED, ExpectedFrame
 from .frames import MAX_FRAMES
-from .jobs import DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
+from .jobs import MAX_EXTRAS, DeviceKind, Frame, FrameNameTemplate, PathTemplate, RenderSettings, SceneSpec, Series
 from .leases import Progress
 from .movies import MAX_SHOWN, Playback
 from .regions import Region, fill
@@ -184,8 +184,8 @@ class Rendered(Wire):
     path: str
     parts: tuple[str, ...] = Field(default=(), max_length=MAX_PARTS)
     """Paths of the images of ``RenderRequest.parts`` in their order; ``path`` is the first of them."""
-    extras: tuple[RenderedExtra, ...] = ()
-    render_seconds: float
+    extras: tuple[RenderedExtra, ...] = Field(default=(), max_length=MAX_EXTRAS)
+    render_seconds: float = Field(ge=0, le=MAX_SECONDS)
     device: str
     warnings: tuple[str, ...] = ()
 

@@ -264,8 +264,13 @@ class RenderLoop:
                 # Dropping it would lose a file without a word.
                 why = f"the scene wrote a file that its job does not tell of: {name}"
                 return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, why)
+            if any(name == known for known, _ in taken):
+                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left two files called {name}")
             place = folder / f"image{len(taken)}{path.suffix[:20]}"
             path.replace(place)
+            if not _is_plain_below(place, folder):
+                # It was changed for a link since we looked. Here the renderer can't do that any more.
+                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, "the renderer left a link for an image")
             taken.append((name, place))
         (_, image), *extras = taken
         return Image(image, tuple(extras), reply.render_seconds, reply.device, reply.warnings, peak_memory)
@@ -315,5 +320,5 @@ def _is_plain_below(path: Path, folder: Path) -> bool:
     """``path`` is a file below ``folder``, and no link leads out on the way."""
     try:
         return stat.S_ISREG(path.lstat().st_mode) and path.resolve().is_relative_to(folder.resolve())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in it
         return False

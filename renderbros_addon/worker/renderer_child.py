@@ -15,6 +15,7 @@ from ..protocol.renderer import (
     REPLY_MARK,
     AnyReply,
     Heartbeat,
+    Progressed,
     reply_adapter,
 )
 from .log_ring import LogRing, lines_of
@@ -26,6 +27,8 @@ renderer_log = logging.getLogger("renderbros.worker.renderer")
 
 _REPLY_LIMIT = 32 << 20
 _LOG_LINE_LIMIT = 1 << 16
+_MOST_UNHEARD = 1000
+"""Replies that may wait to be heard. Progress comes forty times a second at most, and a request has one answer."""
 _MARK = REPLY_MARK.encode()
 
 
@@ -86,8 +89,16 @@ class RendererChild:
                     self.replies.put(error)
                     continue
                 self.last_sign_of_life = time.monotonic()
-                if not isinstance(reply, Heartbeat):
+                if isinstance(reply, Heartbeat):
+                    continue
+                unheard = self.replies.qsize()
+                if unheard < (_MOST_UNHEARD if isinstance(reply, Progressed) else 2 * _MOST_UNHEARD):
                     self.replies.put(reply)
+                elif not isinstance(reply, Progressed):
+                    # Nobody asked for so many: it means to fill our memory.
+                    log.warning("the renderer talks without end; killing it")
+                    self.kill()
+                    break
         self.replies.put(None)
 
     def _read_errors(self, stream: IO[bytes]) -> None:

@@ -61,6 +61,15 @@ def png(width, height):
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+BAD_FACTS = {
+    "nul": {"path": "a\0b"},
+    "long-path": {"path": "a/" * 200_000},
+    "long-ago": {"render_seconds": -1e300},
+    "extras": {"warnings": ["\0\n" * 100_000]},
+    "etc": {"path": "/etc/hostname"},
+}
+
+
 def serve(request, fault):
     out_dir = Path(request["out_dir"])
     images = {
@@ -133,6 +142,33 @@ def serve(request, fault):
         out.write("y" * 3_000_000 + "\n")
         out.write(" " + MARK + '{"type":"failed"}\n')
         out.flush()
+    elif fault == "binary":
+        for _ in range(50):
+            os.write(1, os.urandom(60_000))
+            os.write(2, os.urandom(60_000))
+        os.write(1, b"\n" + MARK.encode() + os.urandom(5000) + b"\n")
+    elif fault == "endless-line":
+        os.write(1, MARK.encode())
+        while True:
+            os.write(1, b"[" * 60_000)
+    elif fault == "deep":
+        os.write(1, MARK.encode() + b"[" * 100_000 + b"\n")
+    elif fault == "progress-flood":
+        line = (MARK + json.dumps({"type": "progress", "id": "no", "progress": {"sample": 1}}) + "\n").encode()
+        for _ in range(100):
+            with lock:
+                out.write(line.decode() * 500)
+                out.flush()
+    elif fault == "reply-flood":
+        line = json.dumps({"type": "failed", "id": "no", "kind": "scene", "code": "no_camera", "message": "x" * 20_000})
+        while True:
+            os.write(1, (MARK + line + "\n").encode() * 20)
+    elif fault in BAD_FACTS:
+        extra = {"name": "a/b.exr", "path": str(out_dir / "a.png")}
+        told = {"path": str(out_dir / "a.png"), "render_seconds": 0.5, "device": "CPU"}
+        (out_dir / "a.png").write_bytes(png(48, 32))
+        say(type="rendered", id=request["id"], **{**told, **BAD_FACTS[fault], "extras": [extra] * (fault == "extras")})
+        return
     elif fault == "nonsense":
         out.write(MARK + '{"type":"rendered","id"\n')
         out.flush()

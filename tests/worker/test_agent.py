@@ -225,8 +225,12 @@ def test_it_is_the_same_worker_after_a_restart(dispatcher: Dispatcher, work: Wor
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("wrong-size", "3x3"), ("no-image", "no image"), ("outside", "no image"), ("broken", "image")]
-)
+    ("fault", "words"),
+    [
+        ("wrong-size", "3x3"), ("no-image", "no image"), ("outside", "no image"), ("broken", "image"),
+        ("nul", "no image"), ("long-path", "no image"), ("etc", "no image"), ("extras", "does not tell of"),
+    ],
+)  # fmt: skip
 def test_a_bad_image_is_reported_and_never_uploaded(
     dispatcher: Dispatcher, submit: Submit, work: Work, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
 ) -> None:

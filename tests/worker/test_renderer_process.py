@@ -198,6 +198,20 @@ def test_a_reply_that_makes_no_sense_ends_the_renderer(start: Start, tmp_path: P
     assert lost(start(fault), tmp_path).code is FailureCode.CRASHED
 
 
+@pytest.mark.parametrize("fault", ["binary", "endless-line", "deep", "reply-flood", "long-ago"])
+def test_a_hostile_renderer_ends_itself_alone(start: Start, tmp_path: Path, fault: str) -> None:
+    before = psutil.Process().memory_info().rss
+    began = time.monotonic()
+    error = lost(start(fault, heartbeat_timeout=2.0), tmp_path)
+    assert error.code in (FailureCode.CRASHED, FailureCode.HUNG)
+    assert time.monotonic() - began < 15
+    assert psutil.Process().memory_info().rss - before < 150 << 20
+
+
+def test_a_flood_of_progress_is_not_kept(start: Start, tmp_path: Path) -> None:
+    assert isinstance(start("progress-flood").request(render_request(tmp_path)), Rendered)
+
+
 @pytest.mark.parametrize("fault", ["partial", "stale", "last-words"])
 def test_odd_but_right_replies_are_taken(start: Start, tmp_path: Path, fault: str) -> None:
     assert isinstance(start(fault).request(render_request(tmp_path)), Rendered)

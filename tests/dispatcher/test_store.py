@@ -164,7 +164,7 @@ def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is under way while others queue up behind it; of those every third fails, and every fourth loses a race."""
-    monkeypatch.setattr("renderbros_addon.dispatcher.store.MOST_TOGETHER", 5)
+    monkeypatch.setattr("renderbros_addon.dispatcher.turns.MOST_TOGETHER", 5)
     told: list[str] = []
     store.listen(lambda entries: told.extend(entry.event for entry in entries))
     began, go = threading.Event(), threading.Event()

@@ -144,7 +144,7 @@ class Store:
         """
         if self.sqlite:
             mine = Waiting(work)
-            self._turns.take([mine])
+            self._turns.take(mine)
             return cast(T, _outcome(mine))
         for attempt in range(ATTEMPTS):
             try:
@@ -172,20 +172,6 @@ class Store:
         mine = Waiting(work)
         await self._turns.wait(mine, urgent=urgent)
         return cast(T, _outcome(mine))
-
-    def change_all(self, works: Sequence[Callable[[Tx], T]]) -> list[T | Exception]:
-        """Each of ``works`` as by :meth:`change`, those on SQLite with one commit; gives the result or error of each."""
-        if self.sqlite:
-            mine = [Waiting(work) for work in works]
-            self._turns.take(mine)
-            return [one.error if isinstance(one.error, Exception) else cast(T, _outcome(one)) for one in mine]
-        found: list[T | Exception] = []
-        for work in works:
-            try:
-                found.append(self.change(work))
-            except Exception as error:
-                found.append(error)
-        return found
 
     def _attempt(self, conn: Connection, one: Waiting) -> None:
         # Straight to the driver, since SQLAlchemy's own savepoints take longer than most changes.

@@ -67,17 +67,16 @@ class Turns:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def take(self, changes: Sequence[Waiting], *, urgent: bool = False) -> None:
-        """Have ``changes`` served; returns when they are, which may be by this thread."""
-        (self._urgent if urgent else self._others).extend(changes)
-        for one in changes:
-            while not one.served:
-                with self._turn:
-                    if not one.served:
-                        self._serve()
+    def take(self, change: Waiting) -> None:
+        """Have ``change`` served; returns when it is, which may be by this thread."""
+        self._others.append(change)
+        while not change.served:
+            with self._turn:
+                if not change.served:
+                    self._serve()
 
     async def wait(self, change: Waiting, *, urgent: bool = False) -> None:
-        """The same from within a loop, at the cost of no thread for each who waits."""
+        """The same from within a loop, at the cost of no thread for each who waits; in the ``urgent`` lane or not."""
         change.future = asyncio.get_running_loop().create_future()
         (self._urgent if urgent else self._others).append(change)
         if self._thread is None:

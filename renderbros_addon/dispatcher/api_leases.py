@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -54,7 +53,7 @@ async def lease(
             if await request.is_disconnected():
                 return respond(answered(_NONE))
             began = service.hub.begin_look(waiter)
-            answer, left_over = await _look(service, worker.id, wanted, key, again)
+            answer, left_over = await run_in_threadpool(_look, service, worker.id, wanted, key, again)
             service.hub.end_look(waiter, began, left=left_over)
             left = deadline - time.monotonic()
             if answer is not None:
@@ -66,33 +65,25 @@ async def lease(
                 await asyncio.wait_for(waiter.event.wait(), min(left, LOOK_EVERY))
 
 
-async def _look(
+def _look(
     service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None, again: bool
 ) -> tuple[Answer | None, bool]:
     """Leases, or the answer that the same request got before; None if there are none. And whether others may find
     something.
     """
-    # Waiting costs no write.
-    if (again or key is None) and (found := await run_in_threadpool(_is_there_work, service, worker_id)) is not _MINE:
-        return None, found is _OTHERS
-    # Before everything else: a worker that waits for this renders nothing.
-    return await service.store.changed(_granting(service, worker_id, wanted, key), urgent=True), True
+    if again or key is None:
+        # Waiting costs no write.
+        with service.store.read() as conn:
+            now = service.store.clock()
+            if not scheduler.any_queued(conn, now):
+                return None, False
+            if not scheduler.has_work(conn, workers.load(conn, worker_id), now):
+                return None, True
+    return _grant(service, worker_id, wanted, key), True
 
 
-_MINE, _OTHERS, _NOBODYS = "mine", "others'", "nobody's"
+def _grant(service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None) -> Answer | None:
 
-
-def _is_there_work(service: Dispatcher, worker_id: str) -> str:
-    with service.store.read() as conn:
-        now = service.store.clock()
-        if not scheduler.any_queued(conn, now):
-            return _NOBODYS
-        return _MINE if scheduler.has_work(conn, workers.load(conn, worker_id), now) else _OTHERS
-
-
-def _granting(
-    service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None
-) -> Callable[[Tx], Answer | None]:
     def work(tx: Tx) -> Answer | None:
         def first_time() -> Answer:
             granted = scheduler.grant(tx, worker_id, wanted, service.config.lease_seconds)
@@ -101,30 +92,29 @@ def _granting(
         answer = once(tx, key, first_time, keep=lambda answer: answer != answered(_NONE))
         return None if answer == answered(_NONE) else answer
 
-    return work
+    return service.store.change(work)
 
 
 @router.post("/{lease_id}/renew")
-async def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: CallingWorker) -> Renewal:
+def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: CallingWorker) -> Renewal:
     """Keep a lease, and tell how far its task is. ``cancel`` in the answer: the lease is over, stop."""
     seconds = service.config.lease_seconds
-    kept = await service.store.changed(lambda tx: leases.renew(tx, lease_id, worker.id, seconds), urgent=True)
+    kept = service.store.change(lambda tx: leases.renew(tx, lease_id, worker.id, seconds))
     if kept and told.progress is not None:
-        await run_in_threadpool(service.note_progress, lease_id, worker.id, told.progress)
+        service.note_progress(lease_id, worker.id, told.progress)
     return Renewal(seconds=seconds if kept else 0.0, cancel=not kept, pause=worker.pause_requested)
 
 
 @router.post("/{lease_id}/result")
-async def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
+def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
     """Hand in a result whose blobs are uploaded. It is looked at later; the worker can go on."""
     files = {given.output.sha256, *(extra.output.sha256 for extra in given.extras)}
-    # What has just come in need not be looked for.
-    missing = [] if service.blobs.fresh(files) else await run_in_threadpool(service.blobs.missing, files)
+    missing = [sha256 for sha256 in files if service.blobs.size(sha256) is None]
     try:
-        return await service.store.changed(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
+        return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
     except Unprocessable:
         # Its files were sent for this alone.
-        await run_in_threadpool(service.intake.discard, files)
+        service.intake.discard(files)
         raise
 
 

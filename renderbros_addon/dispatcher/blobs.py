@@ -15,7 +15,6 @@ import secrets
 import shutil
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -54,9 +53,6 @@ CHUNK = 1 << 20
 RESERVE = 64 << 20
 """Bytes left free on the spool's disk, so that uploads never starve the database beside it."""
 
-MOST_FRESH = 4096
-"""Digests of the blobs that came in last, kept since their results follow them at once."""
-
 STALE_AFTER = 24 * 3600.0
 """Seconds after its last byte when a partial upload is given up."""
 
@@ -94,7 +90,6 @@ class BlobStore:
             self._folder = Path(self._store.prefix)
         self._lock = threading.Lock()
         self._uploads: dict[str, PartialUpload] = {}
-        self._fresh: OrderedDict[str, None] = OrderedDict()
         self._swept = float("-inf")
         # Copies in the making belong to calls; none outlives the process that made it.
         for leftover in (*spool.glob("*.tmp"), *self._incoming().glob("*.tmp")):
@@ -109,14 +104,6 @@ class BlobStore:
             return int(obstore.head(self._store, _key(sha256))["size"])
         except FileNotFoundError:
             return None
-
-    def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those that are not there."""
-        return [sha256 for sha256 in digests if self.size(sha256) is None]
-
-    def fresh(self, digests: Iterable[str]) -> bool:
-        """Did all of these come in here a short while ago, so that nobody need look for them? Never waits."""
-        return all(sha256 in self._fresh for sha256 in digests)
 
     def kept(self, sha256: str, owner: str = "") -> int:
         """Bytes kept of ``owner``'s partial upload, where its next :meth:`begin` may go on; 0 if there is none."""
@@ -198,15 +185,9 @@ class BlobStore:
         if self._folder is None:
             obstore.put(self._store, _key(sha256), whole)
             whole.unlink(missing_ok=True)
-        else:
-            self._move_in(whole, self._folder / _key(sha256))
-        with self._lock:
-            self._fresh[sha256] = None
-            if len(self._fresh) > MOST_FRESH:
-                self._fresh.popitem(last=False)
-
-    def _move_in(self, whole: Path, target: Path) -> None:
+            return
         # obstore renames too but never syncs: after a power cut its blob could be a hole. And a rename spares a copy.
+        target = self._folder / _key(sha256)
         new = [folder for folder in (target.parent, target.parent.parent) if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -304,8 +285,6 @@ class BlobStore:
 
     def delete(self, sha256: str) -> None:
         """Remove a blob; one that is not there is fine."""
-        with self._lock:
-            self._fresh.pop(sha256, None)
         try:
             obstore.delete(self._store, _key(sha256))
         except FileNotFoundError:

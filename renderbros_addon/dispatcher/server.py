@@ -66,8 +66,7 @@ def serve(
     )
     try:
         # server.run() would exit the process on a failed start; this room only ever raises.
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(server.serve(sockets=[listener]))
+        asyncio.run(server.serve(sockets=[listener]))
     except KeyboardInterrupt:
         log.info("interrupted")
     finally:
@@ -79,15 +78,6 @@ def _ready(url: str, on_ready: Callable[[str], None] | None) -> None:
     log.info("ready at %s", url)
     if on_ready is not None:
         on_ready(url)
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, which takes half as long for a request, where that is installed: Linux and macOS."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 class _Server(uvicorn.Server):

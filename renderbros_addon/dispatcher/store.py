@@ -6,8 +6,11 @@ import json
 import logging
 import secrets
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,13 +20,11 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
-from starlette.concurrency import run_in_threadpool
 
 from ..protocol.jobs import LogEntry
 from .errors import ConfigurationError, Conflict, LostRace
 from .prepared import Prepared, param
 from .tables import AnyRow, events
-from .turns import Turns, Waiting
 
 log = logging.getLogger("renderbros.dispatcher")
 
@@ -35,6 +36,9 @@ BUSY_SECONDS = 30
 
 ATTEMPTS = 8
 """How often a change that lost a race is tried."""
+
+MOST_TOGETHER = 64
+"""Changes that share a commit at most: those behind them wait for all of it."""
 
 CHANNEL = "renderbros_events"
 """Where dispatchers on one PostgreSQL database tell each other of their changes."""
@@ -119,6 +123,17 @@ def entry_of(row: AnyRow) -> LogEntry:
     )
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A change that waits for its turn, and what became of it."""
+
+    work: Callable[[Tx], Any]
+    served: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    entries: tuple[LogEntry, ...] = ()
+
+
 class Store:
     """The database at ``url``. Every method may be called from any thread."""
 
@@ -127,9 +142,10 @@ class Store:
         self.origin = new_id()
         """Whose changes are ours, told to other dispatchers on the same PostgreSQL database."""
         self._listeners: list[Callable[[Sequence[LogEntry]], None]] = []
+        self._turn = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
         self.engine = _engine(url)
         self.sqlite = self.engine.dialect.name == "sqlite"
-        self._turns = Turns(self.engine, self._attempt, self._publish)
 
     def listen(self, listener: Callable[[Sequence[LogEntry]], None]) -> None:
         """Have ``listener`` called with the events of each change, in the thread that committed it."""
@@ -143,9 +159,7 @@ class Store:
         each is still made as a whole or not at all.
         """
         if self.sqlite:
-            mine = Waiting(work)
-            self._turns.take(mine)
-            return cast(T, _outcome(mine))
+            return self._change_in_turn(work)
         for attempt in range(ATTEMPTS):
             try:
                 return self._change_once(work)
@@ -165,15 +179,37 @@ class Store:
         self._publish(entries)
         return result
 
-    async def changed(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
-        """:meth:`change`, for a request that waits in the event loop. An ``urgent`` one goes before the others."""
-        if not self.sqlite:
-            return await run_in_threadpool(self.change, work)
-        mine = Waiting(work)
-        await self._turns.wait(mine, urgent=urgent)
-        return cast(T, _outcome(mine))
+    def _change_in_turn(self, work: Callable[[Tx], T]) -> T:
+        mine = _Waiting(work)
+        self._waiting.append(mine)
+        with self._turn:
+            # Whoever has the turn serves all who wait by then, and most find themselves served.
+            while not mine.served:
+                self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
+        if mine.error is not None:
+            raise mine.error
+        return cast(T, mine.result)
 
-    def _attempt(self, conn: Connection, one: Waiting) -> None:
+    def _serve(self, together: Sequence[_Waiting]) -> None:
+        try:
+            with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
+                for one in together:
+                    self._attempt(conn, one)
+        except BaseException as error:
+            # Nothing of this is on disk: whoever has no error of its own shares this one.
+            shared = error if isinstance(error, Exception) else Conflict("interrupted: try again")
+            for one in together:
+                one.error = one.error or shared
+            if shared is not error:
+                raise
+        finally:
+            for one in together:
+                one.served = True
+        for one in together:
+            if one.error is None:
+                self._publish(one.entries)
+
+    def _attempt(self, conn: Connection, one: _Waiting) -> None:
         # Straight to the driver, since SQLAlchemy's own savepoints take longer than most changes.
         cursor = conn.connection.cursor()
         for attempt in range(ATTEMPTS):
@@ -223,14 +259,7 @@ class Store:
             raise ConfigurationError(f"The database {url} can't be used: {str(error.orig).strip()}") from error
 
     def close(self) -> None:
-        self._turns.close()
         self.engine.dispose()
-
-
-def _outcome(served: Waiting) -> Any:
-    if served.error is not None:
-        raise served.error
-    return served.result
 
 
 def _engine(url: str) -> Engine:

@@ -180,9 +180,7 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
 
     def lease(key: str) -> Any:
         wanted = LeaseRequest(count=1, open_job=job)
-        answer = store.change(
-            api_leases._granting(service, enrolled.id, wanted, Key.of("POST", "/leases", "me", key, b""))
-        )
+        answer = api_leases._grant(service, enrolled.id, wanted, Key.of("POST", "/leases", "me", key, b""))
         assert answer is not None
         return json.loads(answer.body)["leases"][0]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -161,51 +160,11 @@ def test_sqlite_writers_of_several_processes_wait_for_each_other(tmp_path: Path)
     second.close()
 
 
-def test_urgent_changes_go_first_and_hold_nobody_up_for_ever(tmp_path: Path) -> None:
-    """One is under way while ten others and then twelve urgent ones queue up behind it."""
-    store = Store(f"sqlite:///{(tmp_path / 'lanes.sqlite3').as_posix()}")
-    store.migrate()
-    order: list[str] = []
-    began, go = threading.Event(), threading.Event()
-
-    def hold(tx: Tx) -> None:
-        began.set()
-        go.wait(10)
-
-    def change(name: str) -> Callable[[Tx], None]:
-        return lambda tx: [tx.emit(name), order.append(name)][0]
-
-    async def crowd() -> None:
-        others = [asyncio.create_task(store.changed(change("other"))) for _ in range(10)]
-        await asyncio.sleep(0)  # in the order of their creation
-        urgent = [asyncio.create_task(store.changed(change("urgent"), urgent=True)) for _ in range(12)]
-        given_up = asyncio.create_task(store.changed(change("given up")))
-        await asyncio.sleep(0)
-        given_up.cancel()
-        go.set()
-        await asyncio.gather(*others, *urgent)
-        with pytest.raises(Unprocessable):
-            await store.changed(refuse)
-
-    def refuse(tx: Tx) -> None:
-        raise Unprocessable("not this one")
-
-    holder = threading.Thread(target=store.change, args=(hold,))
-    holder.start()
-    assert began.wait(10)
-    asyncio.run(crowd())
-    holder.join()
-    assert order == [*["urgent"] * 8, "other", *["urgent"] * 4, *["other"] * 9, "given up"]
-    with store.read() as conn:
-        assert list(conn.execute(select(events.c.event).order_by(events.c.id)).scalars()) == order
-    store.close()
-
-
 def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is under way while others queue up behind it; of those every third fails, and every fourth loses a race."""
-    monkeypatch.setattr("renderbros_addon.dispatcher.turns.MOST_TOGETHER", 5)
+    monkeypatch.setattr("renderbros_addon.dispatcher.store.MOST_TOGETHER", 5)
     told: list[str] = []
     store.listen(lambda entries: told.extend(entry.event for entry in entries))
     began, go = threading.Event(), threading.Event()

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import tomllib
 import zipfile
@@ -22,7 +21,7 @@ from bootstrap.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTENTS = ("__init__.py", "LICENSE", "README.md", "bootstrap", "pyproject.toml", "renderbros_addon")
-"""Of the repository, beside the manifest: what a worker and a submitter run on. The sandbox shows renderers the same."""
+"""Of the repository, beside the manifest: what a worker and a submitter run on."""
 
 LARGEST = 25_000_000
 """Bytes of a zip for everybody. With what Blender itself brings, as distributions may need, it is larger."""

@@ -179,7 +179,7 @@ def _pip(*words: str, to: str) -> None:
     if done.returncode:
         raise Problem(
             f"could not download wheels: pip ended with {done.returncode}; its reason stands above. "
-            "It needs the package index (a mirror goes into PIP_INDEX_URL, a proxy into HTTPS_PROXY) and a Python with pip."
+            "It needs the package index (mirror: PIP_INDEX_URL, proxy: HTTPS_PROXY) and a Python with pip."
         )
 
 

@@ -60,8 +60,8 @@ def _folder(args: list[str], blender: Any, *, developer: bool) -> Path:
     if (given := os.environ.get("RENDERBROS_PACKAGES")) and Path(given).is_dir():
         return Path(given)
     wanted = requirements.listed("test") if developer else requirements.listed()
-    if not requirements.unmet(requirements.listed()) and not developer:
-        return interpreters.START.parents[1]
+    if not developer and (wheels := _folder_of_the_wheels(args)):
+        return wheels
     tag = f"{sys.implementation.cache_tag}-{sysconfig.get_platform()}-{requirements.key(wanted)}"
     folder = homes.home() / "packages" / tag
     if folder.is_dir():
@@ -77,6 +77,15 @@ def _folder(args: list[str], blender: Any, *, developer: bool) -> Path:
         if not folder.is_dir():
             _install(folder, wanted, blender, developer=developer)
     return folder
+
+
+def _folder_of_the_wheels(args: list[str]) -> Path | None:
+    """Where Blender unpacked the wheels of the extension, if they and Blender's own packages are all it takes."""
+    lacking = requirements.unmet(requirements.needed_by(args))
+    # What Blender brings itself has no metadata; its own Python finds it as well.
+    if any(importlib.util.find_spec(requirements.name(one).replace("-", "_")) is None for one in lacking):
+        return None
+    return Path(str(importlib.metadata.distribution("pydantic").locate_file("")))
 
 
 def _install(folder: Path, wanted: list[str], blender: Any, *, developer: bool) -> None:

@@ -21,6 +21,24 @@ def listed(*extras: str) -> list[str]:
     return [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
 
 
+_OF_THE_DISPATCHER = frozenset(
+    ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "obstore", "nicegui", "prometheus-client")
+)
+
+_OF_THE_DISPATCHERS_MACHINE = frozenset(("farm", "dispatcher", "demo", "render", "test", "bench"))
+"""Commands that start a dispatcher, or may."""
+
+
+def of_the_extension() -> list[str]:
+    """The project's requirements without those that only a dispatcher has."""
+    return [requirement for requirement in listed() if name(requirement) not in _OF_THE_DISPATCHER]
+
+
+def needed_by(args: Sequence[str]) -> list[str]:
+    """What the command in ``args`` needs: submitters and workers do without a dispatcher's libraries."""
+    return listed() if not args or args[0] in _OF_THE_DISPATCHERS_MACHINE else of_the_extension()
+
+
 def key(requirements: Sequence[str], *more: str) -> str:
     """A short name for ``requirements`` on this Python and platform: equal names mean that one install serves both."""
     facts = [sys.implementation.cache_tag, sysconfig.get_platform(), *more, *sorted(requirements)]

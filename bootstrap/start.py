@@ -3,7 +3,7 @@
 It makes sure that what RenderBros needs is there, then runs the command: in a plain Python in a private virtual
 environment, in a Blender from a private folder of packages. It never installs into the Python or the Blender that
 runs it. ``test [PYTEST OPTIONS]`` runs the tests, ``bench NAME`` a measurement; ``prepare [test]`` installs what is
-needed (for the tests too) and ends.
+needed (for the tests too) and ends. ``build`` makes the extension's zips.
 
 This file and ``interpreters.py`` must be understood by any Python 3.7, which has to say which Python is needed.
 """
@@ -30,6 +30,10 @@ def main():  # type: () -> int
         args = _arguments(inside_blender=blender is not None)
         if sys.version_info[:2] < (3, 11):
             return interpreters.continue_elsewhere(args, blender)
+        if args[:1] == ["build"]:
+            from bootstrap import build
+
+            return build.main(args[1:])
         wants = args[1:2] if args[:1] == ["prepare"] else args[:1]
         developer = wants in [[command] for command in DEVELOPER_COMMANDS]
         if blender is not None:

@@ -258,14 +258,14 @@ class RenderLoop:
         taken: list[tuple[str, Path]] = []
         for name, told in (("", reply.path), *((extra.name, extra.path) for extra in reply.extras)):
             path = Path(told)
-            if not _is_plain_below(path, out):
-                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {told!r}")
             if name and name not in task.lease.task.extras:
                 # Dropping it would lose a file without a word.
                 why = f"the scene wrote a file that its job does not tell of: {name}"
                 return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, why)
             if any(name == known for known, _ in taken):
                 return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left two files called {name}")
+            if not _is_plain_below(path, out):
+                return failure(FailureKind.WORKER, FailureCode.BAD_OUTPUT, f"the renderer left no image at {told!r}")
             place = folder / f"image{len(taken)}{path.suffix[:20]}"
             path.replace(place)
             if not _is_plain_below(place, folder):

@@ -36,7 +36,8 @@ def test_tiles_become_frames_and_leave_nothing(tmp_path: Path, format: str) -> N
     data = tmp_path / "data"
     with running(data) as url, DispatcherClient(url, OPERATOR) as client:
         worker = Worker(url, tmp_path)
-        spec = job_spec(frames=(1, 2), tiles=(2, 2), scene={"format": format}, frame_name="shot_####.img")
+        name = "shot_####.png" if format == "PNG" else "shot_####.exr"
+        spec = job_spec(frames=(1, 2), tiles=(2, 2), scene={"format": format}, frame_name=name)
         job_id = submit(client, spec, tmp_path)
         job = worker.work(job_id)
         assert job.status is JobStatus.COMPLETED, job

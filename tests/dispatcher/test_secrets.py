@@ -18,6 +18,7 @@ from renderbros_addon.protocol.access import Role
 
 def test_no_log_and_no_file_holds_a_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "renderbros")
     owner = "the secret of one owner of workers"
     secrets = {"operator": OPERATOR, "owner": owner}
     with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR, retry_for=5) as operator:

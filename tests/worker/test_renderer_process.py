@@ -177,7 +177,9 @@ def test_a_picture_made_without_memory_that_was_wanted_is_no_picture(start: Star
      ("processes", "processes")],
 )  # fmt: skip
 def test_what_goes_beyond_a_limit_ends_with_its_name(start: Start, tmp_path: Path, fault: str, words: str) -> None:
-    limits = Limits(disk=20 << 20, files=500, processes=4, threads=40)
+    # Each of many small files takes at least a block of the disk.
+    disk = (1 << 30) if fault == "many-files" else (20 << 20)
+    limits = Limits(disk=disk, files=500, processes=4, threads=40)
     error = lost(start(fault, limits=limits, task_timeout=30), tmp_path)
     assert error.code is FailureCode.LIMIT_EXCEEDED
     assert words in error.message

@@ -37,6 +37,7 @@ sys.path.extend(
     str(path) for path in (Path(__file__).resolve().parent / "fault_injection", *Path(__file__).resolve().parents[1:3])
 )
 
+from access import OPERATOR
 from farm_processes import run_json
 from kinds import DISPATCHER, STRANGER, Injector, Scene, plan
 from ledger import left_files, pixel_digests, problems_of
@@ -107,7 +108,7 @@ class Home:
             jobs = []
             for frames, more in ((f"1-{whole}", ()), (f"{whole + 1}-{self.frames}", ("--tiles", "2x1"))):
                 words = ("submit", self.blend, "--expect", "0", "--frames", frames, *more, "--dispatcher", machines.url)
-                jobs.append(str(run_json(*words)["job"]))
+                jobs.append(str(run_json(*words, env=os.environ | {"RENDERBROS_TOKEN": OPERATOR})["job"]))
             began = time.monotonic()
             machines.start_workers()
             watch = Watch(machines.database, jobs)
@@ -195,7 +196,7 @@ def disturbed(home: Home, folder: Path, seed: int, faults: int, lease: float, ke
 
 
 def submit(home: Home, machines: Machines) -> list[str]:
-    with DispatcherClient(machines.url) as client:
+    with DispatcherClient(machines.url, OPERATOR) as client:
         jobs = [client.create_job(spec) for spec in home.specs]
         brought = {file.sha256: file for spec in home.specs for file in spec.scene.files}
         for file in brought.values():

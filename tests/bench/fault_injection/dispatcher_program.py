@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.extend(str(path) for path in Path(__file__).resolve().parents[2:4])
 
+from access import OPERATOR
 from timing import SetClock, shorten
 
 from renderbros_addon.cli import logs
@@ -28,6 +29,7 @@ def main() -> None:
         lease_seconds=lease,
         offline_seconds=60.0 * factor,
         intake_threads=1,
+        operator_token=OPERATOR,
     )
     serve(config, on_ready=lambda url: print(url, flush=True))
 

@@ -10,6 +10,7 @@ import secrets
 from typing import Any
 
 import requests
+from access import invite
 from machines import OWNER
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -27,6 +28,7 @@ class Stranger:
             "name": f"stranger-{secrets.token_hex(4)}",
             "secret": secrets.token_hex(32),
             "owner": OWNER,
+            "invite": invite(url),
             "capabilities": capabilities,
         }
         self.name = body["name"]

@@ -33,6 +33,8 @@ from machines import SMALL_DISK, WORKERS, Ballast, Machines
 from proxy import Trouble, What
 from watching import Fault, Watch
 
+from renderbros_addon.client.errors import DispatcherError
+
 DISPATCHER = "dispatcher"
 STRANGER = "stranger"
 _LONGEST_WAIT = 30.0
@@ -151,7 +153,7 @@ def _with_a_lease(scene: Scene, kind: str, act: Callable[[Stranger, dict[str, An
                 ends = time.monotonic() + act(stranger, lease)
                 scene.watch.end(fault, ends)
                 return
-        except requests.RequestException:
+        except (requests.RequestException, DispatcherError):
             pass  # the dispatcher may be down for a moment
         time.sleep(0.3)
     fault.note = "no work to be had"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from access import OPERATOR
 from dispatcher import invariants
 from machines import Machines
 from sqlalchemy import Connection, select
@@ -32,6 +33,7 @@ def pixel_digests(url: str, job: str) -> dict[int, str]:
     """Of each finished frame, as the dispatcher found it."""
     session = requests.Session()
     session.trust_env = False
+    session.headers["Authorization"] = f"Bearer {OPERATOR}"
     listed = session.get(f"{url}/api/v1/jobs/{job}/frames", timeout=30).json()["frames"]
     return {one["frame"]: one["files"][0]["output"]["pixel_digest"] for one in listed if one["files"]}
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from access import invite
 from proxy import Link
 
 HERE = Path(__file__).resolve().parent
@@ -106,7 +107,15 @@ class Machines:
 
     def start_workers(self) -> None:
         for name in WORKERS:
-            words = [self.links[name].url, self.folder / name, name, OWNER, self.lease, self.clock(name)]
+            words = [
+                self.links[name].url,
+                self.folder / name,
+                name,
+                OWNER,
+                self.lease,
+                self.clock(name),
+                invite(self.url),
+            ]
             self.workers[name] = self._keep(name, "worker_program.py", words)
 
     def _keep(self, name: str, program: str, words: list[object]) -> Kept:

@@ -1,4 +1,4 @@
-"""Run as a program: a worker in short time. ``worker_program.py URL DATA NAME OWNER LEASE_SECONDS CLOCK``."""
+"""Run as a program: a worker in short time. ``worker_program.py URL DATA NAME OWNER LEASE_SECONDS CLOCK INVITE``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from renderbros_addon.worker.config import WorkerConfig
 
 
 def main() -> int:
-    url, data, name, owner, lease, clock = sys.argv[1:]
+    url, data, name, owner, lease, clock, invite = sys.argv[1:]
     factor = shorten(float(lease))
     SetClock(Path(clock)).take_over()
     logs.set_up(level=logging.INFO, as_json=False)
@@ -27,6 +27,7 @@ def main() -> int:
         data=Path(data),
         name=name,
         owner=owner,
+        invite=invite,
         threads=1,
         heartbeat_timeout=30.0 * factor,
         poll_seconds=20.0 * factor,

@@ -34,6 +34,7 @@ def send(
     folder = usable_folder(out_dir) if out_dir else None
     made = fetcher = None
     with connect(to) as client, display(out) as shown:
+        client.tokens()  # Before the scene is looked into: says what is wrong with the dispatcher, or with our token.
         shown.step(f"looking into {wish.blend.name}")
         with inspection.renderer(blender, renderer.scratch, renderer.process) as process:
             found = inspection.inspect(process, wish.blend, wish.scene, wish.settings)

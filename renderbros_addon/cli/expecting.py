@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from ..client.errors import Conflict, DispatcherError
+from ..client.errors import ClientError, Conflict
 from ..client.http import DispatcherClient
 from ..protocol.leases import Progress
 from ..protocol.renderer import Inspection
@@ -110,7 +110,7 @@ class Previews:
                 client.expect(self._job_id, made)
         except Conflict:
             return  # The job is over.
-        except DispatcherError as error:
+        except ClientError as error:
             self._note(f"note: the previews could not be sent, which would help to tell wrong frames: {error}")
             return
         self.sent = len(made)

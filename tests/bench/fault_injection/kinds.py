@@ -33,7 +33,7 @@ from machines import SMALL_DISK, WORKERS, Ballast, Machines
 from proxy import Trouble, What
 from watching import Fault, Watch
 
-from renderbros_addon.client.errors import DispatcherError
+from renderbros_addon.client.errors import ClientError
 
 DISPATCHER = "dispatcher"
 STRANGER = "stranger"
@@ -153,7 +153,7 @@ def _with_a_lease(scene: Scene, kind: str, act: Callable[[Stranger, dict[str, An
                 ends = time.monotonic() + act(stranger, lease)
                 scene.watch.end(fault, ends)
                 return
-        except (requests.RequestException, DispatcherError):
+        except (requests.RequestException, ClientError):
             pass  # the dispatcher may be down for a moment
         time.sleep(0.3)
     fault.note = "no work to be had"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,4 +15,6 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ["TMPDIR"] = tempfile.tempdir = str(own)
 
 # The operators' tokens of farms that tests start are not this user's business.
-os.environ["RENDERBROS_CREDENTIALS"] = str(Path(tempfile.mkdtemp(prefix="rb-login-")) / "credentials.json")
+_LOGINS = tempfile.mkdtemp(prefix="rb-login-")
+atexit.register(shutil.rmtree, _LOGINS, ignore_errors=True)
+os.environ["RENDERBROS_CREDENTIALS"] = str(Path(_LOGINS) / "credentials.json")

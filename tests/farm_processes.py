@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "bootstrap" / "start.py"
 
 # The operators' tokens of these farms are not this user's business.
-os.environ.setdefault("RENDERBROS_CREDENTIALS", str(Path(tempfile.mkdtemp(prefix="rb-login-")) / "credentials.json"))
+if "RENDERBROS_CREDENTIALS" not in os.environ:
+    _LOGINS = tempfile.mkdtemp(prefix="rb-login-")
+    atexit.register(shutil.rmtree, _LOGINS, ignore_errors=True)
+    os.environ["RENDERBROS_CREDENTIALS"] = str(Path(_LOGINS) / "credentials.json")
 
 
 def command(*words: str | Path) -> list[str]:

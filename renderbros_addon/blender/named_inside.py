@@ -53,6 +53,8 @@ def every_layer(path: Path) -> list[Path] | None:
     except Exception as error:  # of Boost's or Tf's own kinds, which have no common base
         log.warning("can't look for the layers of %s: %s", path, error)
         return None
+    if any("`" in name for layer in layers for name in layer.GetCompositionAssetDependencies()):
+        return None  # An expression, which USD works out only when it opens the file.
     named = [layer.realPath for layer in layers if layer.realPath] + [str(asset) for asset in assets]
     named += [str(name) for name in unresolved if Path(name).suffix.lower() in USD_EXTENSIONS]
     # What lies in an archive is named archive.usdz[file].

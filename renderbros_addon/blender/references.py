@@ -127,7 +127,7 @@ def block_references() -> Iterator[Reference]:
             Sequence() if still else OneFile(), used(clip),
         )  # fmt: skip
     for volume in bpy.data.volumes:
-        if volume.filepath and not volume.packed_file:  # without a path its grids come from modifiers
+        if volume.filepath:  # without a path its grids come from modifiers; what is packed is not read
             frames = (range(volume.frame_offset + 1, volume.frame_offset + volume.frame_duration + 1),)
             yield Reference(
                 described(volume), absolute(volume.filepath, volume), "volume", at(volume),
@@ -145,7 +145,10 @@ def block_references() -> Iterator[Reference]:
 def _images() -> Iterator[Reference]:
     shown: dict[Any, tuple[range, ...] | None] | None = None
     for image in bpy.data.images:
-        if image.source not in ("FILE", "MOVIE", "SEQUENCE", "TILED") or len(image.packed_files):
+        if image.source not in ("FILE", "MOVIE", "SEQUENCE", "TILED"):
+            continue
+        # Of movies and sequences Blender reads the file, whatever is packed.
+        if len(image.packed_files) and image.source in ("FILE", "TILED"):
             continue
         stands_for: FileSet = OneFile()
         if image.source == "FILE" and image.use_multiview and image.views_format == "INDIVIDUAL":

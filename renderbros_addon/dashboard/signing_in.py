@@ -74,7 +74,6 @@ def mount(app: FastAPI, dispatcher: Dispatcher) -> None:
             return _form()
         address = address_of(request)
         try:
-            dispatcher.rates.check(Limited.FAILURES, address)
             caller = await run_in_threadpool(dispatcher.live_account, dispatcher.links.find(link[:200]))
             if caller is None:
                 dispatcher.rates.take(Limited.FAILURES, address)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, 
 
 from ..protocol.access import Role, TokenView
 from . import invites, tokens
-from .errors import Conflict, NotFound
+from .errors import Conflict, Forbidden, NotFound
 from .prepared import Prepared
 from .store import Tx, new_id
 from .tables import AnyRow, accounts, blob_owners
@@ -108,13 +108,19 @@ def revoke(tx: Tx, account_id: str) -> None:
             word="last_operator",
         )
     tx.conn.execute(update(accounts).where(accounts.c.id == account_id).values(revoked_at=tx.now, old_until=None))
+    invites.revoke_made_by(tx, account_id)
     tx.emit("account.revoked", account=account_id, role=account.role)
 
 
-def rotate(tx: Tx, account_id: str, token: str) -> AnyRow:
-    """Give an account another token; the one before is good for :data:`GRACE`. The same again changes nothing."""
+def rotate(tx: Tx, account_id: str, token: str, by: str) -> AnyRow:
+    """Give an account another token; the one before is good for :data:`GRACE`. The same again changes nothing.
+
+    ``by`` is the token that asks: Forbidden for the one before, or whoever stole it could keep the account.
+    """
     account = load(tx.conn, account_id)
     if account.token_hash != tokens.digest(token):
+        if account.token_hash != tokens.digest(by):
+            raise Forbidden("this token was changed for another one already, and only that one changes it again")
         tx.conn.execute(
             update(accounts)
             .where(accounts.c.id == account_id)

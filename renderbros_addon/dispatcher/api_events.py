@@ -64,7 +64,6 @@ async def _caller(socket: WebSocket, service: Dispatcher, ticket: str | None) ->
     if ticket is None:
         return await caller_of(socket, service, token if scheme.lower() == "bearer" else None)
     address = address_of(socket)
-    service.rates.check(Limited.FAILURES, address)
     found = await run_in_threadpool(service.live_account, service.tickets.find(ticket))
     if found is None:
         service.rates.take(Limited.FAILURES, address)

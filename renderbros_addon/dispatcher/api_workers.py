@@ -38,7 +38,6 @@ def enrol(enrolment: Enrolment, service: Service, address: Stranger) -> Enrolled
             failures.release(tx, lease.id, enrolled.id)
         return enrolled
 
-    service.rates.check(Limited.INVITES, address)
     try:
         enrolled = service.store.change(change)
     except Forbidden as refusal:

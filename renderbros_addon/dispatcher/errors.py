@@ -65,5 +65,9 @@ class TooLarge(RequestRefused):
     status, word, title = 413, "too_large", "Too large"
 
 
+class TooSlow(RequestRefused):
+    status, word, title = 408, "too_slow", "Too slow"
+
+
 class Unprocessable(RequestRefused):
     status, word, title = 422, "bad_request", "The request is not valid"

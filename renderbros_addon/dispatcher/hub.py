@@ -246,7 +246,9 @@ def _ends(entry: LogEntry, subscriber: Subscriber) -> bool:
     """Has the subscriber nothing to hear here any more?"""
     if entry.event in ("worker.banned", "worker.token_revoked"):
         return entry.worker_id == subscriber.worker_id
-    return entry.event == "account.revoked" and entry.detail.get("account") == subscriber.account_id
+    return (
+        entry.event in ("account.revoked", "account.rotated") and entry.detail.get("account") == subscriber.account_id
+    )
 
 
 def _to_worker(entry: LogEntry) -> Message | None:

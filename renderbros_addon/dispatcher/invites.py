@@ -72,6 +72,17 @@ def find(tx: Tx, code: str, roles: Sequence[Role]) -> AnyRow:
     return invite
 
 
+def revoke_made_by(tx: Tx, account_id: str) -> None:
+    """An operator is one no more: the open invites that it made are void."""
+    mine = tx.conn.execute(
+        select(invites.c.id).where(
+            invites.c.created_by == account_id, invites.c.used_at.is_(None), invites.c.revoked_at.is_(None)
+        )
+    )
+    for invite_id in mine.scalars().all():
+        revoke(tx, invite_id)
+
+
 def use(tx: Tx, invite: AnyRow, by: str) -> None:
     """Spend an invite on the account or worker ``by``; Forbidden if it was spent before."""
     if invite.used_at is not None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..protocol.digests import HEADER, content_digest, is_garbled
-from .errors import Forbidden, Garbled, RequestRefused, TooLarge
+from .errors import Forbidden, Garbled, RequestRefused, TooLarge, TooSlow
 from .problems import problem_response
+
+STRANGERS_JSON = 64 << 10
+"""Bytes of a body that comes without a token: enrolments and redemptions are far smaller."""
+
+SILENT_SECONDS, BODY_SECONDS = 30.0, 300.0
+"""Until the next piece of a body, and until its end. Blobs have limits of their own."""
+
+MOST_HELD = 256 << 20
+"""Bytes of all bodies that have not come in whole."""
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -26,6 +36,8 @@ class Limits:
         self._max_json = max_json
         self._blobs = blobs
         self._names = names
+        self._held = 0
+        """Bytes of bodies that have not come in whole."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -50,25 +62,37 @@ class Limits:
         if self._names is not None and (_host_name(host) or "") not in self._names:
             raise Forbidden("this dispatcher answers only to localhost and the names it was given", word="foreign_host")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             raise Forbidden("requests from other sites' pages are not answered", word="foreign_origin")
 
     async def _read(self, headers: Headers, receive: Receive) -> Receive:
         """The whole body, before the application begins, so that an endless one is refused as what it is."""
-        too_large = TooLarge(f"a request's body has at most {self._max_json} bytes here")
+        most = self._max_json if "authorization" in headers else min(self._max_json, STRANGERS_JSON)
+        too_large = TooLarge(f"a request's body has at most {most} bytes here")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._max_json:
+        if not length.isdecimal() or int(length) > most:
             raise too_large
         body = bytearray()
         more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return _replay(message, receive)
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._max_json:
-                raise too_large
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while more:
+                    async with asyncio.timeout(SILENT_SECONDS):
+                        message = await receive()
+                    if message["type"] != "http.request":
+                        return _replay(message, receive)
+                    added = message.get("body", b"")
+                    body += added
+                    self._held += len(added)
+                    more = message.get("more_body", False)
+                    if len(body) > most:
+                        raise too_large
+                    if more and self._held > MOST_HELD:
+                        raise TooSlow("too many requests are under way whose bodies have not come in whole: try again")
+        except TimeoutError:
+            raise TooSlow("the request's body did not come in time") from None
+        finally:
+            self._held -= len(body)
         if is_garbled(body, headers.get(HEADER)):
             raise Garbled("this is not what was sent, by its digest: send it again")
         return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
@@ -100,6 +124,13 @@ def _with_digest(send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _host_name(host: str) -> str | None:

@@ -23,6 +23,23 @@ STOP_SECONDS = 3
 """How long requests under way may take once the dispatcher is to stop."""
 
 
+MOST_CONNECTIONS = 4000
+"""At a time; whoever comes beyond is told to come later (503). A worker has about six."""
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many files and connections open as it may: the usual limit suits programs at a desk."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def serve(
     config: DispatcherConfig,
     *,
@@ -35,6 +52,7 @@ def serve(
     ``on_ready`` is called with the URL once connections are accepted. ``extend`` may add to the application before it
     serves, as the dashboard does. ConfigurationError if it can't start.
     """
+    raise_descriptor_limit()
     dispatcher = Dispatcher(config)
     try:
         dispatcher.start()
@@ -56,6 +74,9 @@ def serve(
             ssl_certfile=str(config.tls_cert) if config.tls_cert else None,
             ssl_keyfile=str(config.tls_key) if config.tls_key else None,
             server_header=False,
+            # Anybody could claim another address, which limits and the log of security events go by.
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
             ws_max_size=1 << 20,
             # Renewals come every few seconds on kept connections; let go of those nobody uses.
             timeout_keep_alive=75,

@@ -107,6 +107,7 @@ class Dispatcher:
         self.store.change(self.sweeper.start_waits_anew)
         self._let_in()
         self.store.listen(self.callers.forget)
+        self.store.listen(self._end_sessions)
         self.store.listen(self.blob_rights.hear)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
@@ -203,9 +204,17 @@ class Dispatcher:
     def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
         """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""
         self.callers.forget(entries)
+        self._end_sessions(entries)
         self.blob_rights.hear(entries)
         self.board.forget(entries)
         self.hub.publish(entries)
+
+    def _end_sessions(self, entries: Sequence[LogEntry]) -> None:
+        """What was opened by a token ends with it."""
+        for entry in entries:
+            if entry.event in ("account.revoked", "account.rotated"):
+                for openers in (self.sessions, self.links, self.tickets):
+                    openers.forget(str(entry.detail["account"]))
 
     def is_due(self, worker_id: str) -> bool:
         """Is it time to note in the database that a worker is there?"""

@@ -51,6 +51,11 @@ class Openers:
             found = self._known.pop(key, None) if self.once else self._known.get(key)
         return found[1] if found is not None and found[0] > self.clock() else None
 
+    def forget(self, account_id: str) -> None:
+        """Nothing stands for this account any more."""
+        with self._lock:
+            self._known = {key: kept for key, kept in self._known.items() if kept[1] != account_id}
+
     def drop(self, word: str | None) -> None:
         """It stands for nothing any more."""
         if word:

@@ -23,7 +23,7 @@ class Role(StrEnum):
 DAY = 24 * 3600.0
 LONGEST_INVITE = 30 * DAY
 
-Label = Annotated[Prose, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[Prose, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """What people call an invite or the holder of a token."""
 
 Code = Annotated[str, StringConstraints(min_length=8, max_length=200, pattern=r"^[!-~]+$")]

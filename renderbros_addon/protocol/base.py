@@ -73,12 +73,20 @@ def checked_relative_path(path: str) -> str:
     return path
 
 
-def _without_nul(text: str) -> str:
-    return text.replace("\0", "")
+# Unicode's categories Cc and Cs, but for tabs and ends of lines: they would steer the terminal of whoever reads.
+_NEVER_IN_PROSE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-Prose = Annotated[str, AfterValidator(_without_nul)]
-"""Words for people, of whatever origin. A NUL, which PostgreSQL can't store, is dropped: the rest may matter."""
+def _readable(text: str) -> str:
+    return _NEVER_IN_PROSE.sub("", text)
+
+
+Prose = Annotated[str, AfterValidator(_readable)]
+"""Words for people, of whatever origin. What only machines read in them is dropped (PostgreSQL can't store a NUL): the
+rest may matter."""
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+"""A name for people, on one line."""
 
 FileName = Annotated[str, AfterValidator(checked_name)]
 RelativePath = Annotated[str, AfterValidator(checked_relative_path)]

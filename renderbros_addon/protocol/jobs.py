@@ -15,6 +15,7 @@ from .base import (
     Prose,
     RelativePath,
     Sha256,
+    Title,
     Wire,
     checked_name,
     checked_relative_path,
@@ -171,7 +172,7 @@ class SceneSpec(Wire):
 class JobSpec(Wire):
     """What ``POST /jobs`` takes."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+    name: Title
     priority: int = Field(default=50, ge=0, le=100)
     """Higher goes first; among equals the older job does."""
     frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)

@@ -48,7 +48,7 @@ class Capabilities(Wire):
 class Enrolment(Wire):
     """Body of ``POST /workers``. The same ``name`` and ``secret`` again give the same worker."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
     secret: Annotated[str, StringConstraints(min_length=32, max_length=128)]
     """Made by the worker and kept in its data folder, so that it is the same worker after a restart."""
     owner: Annotated[str, StringConstraints(min_length=16, max_length=128)] | None = None

@@ -552,3 +552,29 @@ def suffix_of_a_view(scene: Any, place: Place) -> None:
         view.use = True
         view.file_suffix = f"/../../{place.outside.name}/written_{view.name}"
     (place.root / "frame_0001").mkdir()
+
+
+@attack
+def packed_image_that_becomes_a_sequence(scene: Any, place: Place) -> None:
+    """Of sequences Blender reads the files, whatever is packed."""
+    harmless = bpy.data.images.new("harmless", 8, 8)
+    harmless.filepath_raw, harmless.file_format = str(place.root / "harmless.png"), "PNG"
+    harmless.save()
+    image = bpy.data.images.load(harmless.filepath_raw)
+    image.pack()
+    image.source = "SEQUENCE"
+    image.filepath_raw = str(place.outside / "frame_0001.png")
+    node = shown(scene, image)
+    node.image_user.frame_duration, node.image_user.use_auto_refresh = 2, True
+
+
+@attack
+def usd_layer_by_an_expression(scene: Any, place: Place) -> None:
+    """What an expression comes to is known only to who opens the file."""
+    layer = place.root / "innocent.usda"
+    outside = f'string A = "{place.outside.as_posix()}/secret.usda"'
+    layer.write_text(
+        f'#usda 1.0\n(\n    expressionVariables = {{\n        {outside}\n    }}\n    subLayers = [@`"${{A}}"`@]\n)\n',
+        encoding="utf-8",
+    )
+    cached_wall(scene, str(layer), "/root/Prize/Prize")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from renderbros_addon.dispatcher.app import create_app
 from renderbros_addon.dispatcher.dependencies import ROLES
 from renderbros_addon.dispatcher.errors import Forbidden
 from renderbros_addon.dispatcher.rates import Limit, Limited, Rates, TooMany
-from renderbros_addon.protocol.access import InviteRequest, Role
+from renderbros_addon.protocol.access import InviteRequest, Role, Ticket
 from renderbros_addon.protocol.leases import LeaseRequest
 
 
@@ -289,7 +290,7 @@ def test_tokens_end_and_change(people: People, operator: DispatcherClient) -> No
 
 def test_a_token_before_a_rotation_ends(bench: Bench, clock: Clock) -> None:
     account = bench.change(lambda tx: accounts.make(tx, Role.SUBMITTER, "s", "rbs_one"))
-    bench.change(lambda tx: accounts.rotate(tx, account.id, "rbs_two"))
+    bench.change(lambda tx: accounts.rotate(tx, account.id, "rbs_two", "rbs_one"))
 
     def known(token: str) -> bool:
         with bench.store.read() as conn:
@@ -304,6 +305,38 @@ def test_a_token_before_a_rotation_ends(bench: Bench, clock: Clock) -> None:
     late = enrolment("late").model_copy(update={"invite": code})
     with pytest.raises(Forbidden, match="expired"):
         bench.change(lambda tx: workers.admit(tx, late))
+
+
+def test_the_token_before_a_rotation_can_not_take_the_account_over(people: People, operator: DispatcherClient) -> None:
+    with DispatcherClient(people.url) as anyone:
+        stolen = anyone.redeem(operator.invite(Role.SUBMITTER).code, "owner").token
+    with DispatcherClient(people.url, stolen) as owner, DispatcherClient(people.url, stolen) as thief:
+        ticket = thief.call("POST", "/events/ticket", Ticket).ticket
+        own = owner.rotate_token().token
+        with pytest.raises(Refused):
+            thief.rotate_token()
+    assert people.status("GET", "/jobs", own) == 200
+    address = f"{people.url.replace('http', 'ws')}/api/v1/events?ticket={ticket}"
+    with pytest.raises((InvalidStatus, ConnectionClosed)), connect(address, proxy=None) as opened:
+        opened.recv(timeout=2)
+
+
+def test_invites_end_with_the_operator_who_made_them(people: People, operator: DispatcherClient) -> None:
+    with DispatcherClient(people.url) as anyone:
+        other = anyone.redeem(operator.invite(Role.OPERATOR).code, "other")
+        with DispatcherClient(people.url, other.token) as second:
+            code = second.invite(Role.OPERATOR).code
+        operator.revoke_token(other.account.id)
+        with pytest.raises(Refused):
+            anyone.redeem(code, "back again")
+
+
+def test_headers_and_bodies_of_strangers(people: People) -> None:
+    for origin in ("http://[", "//[x]"):
+        assert requests.get(f"{people.url}/healthz", headers={"Origin": origin}, timeout=30).status_code == 403
+    assert people.status("POST", "/tokens", None, data=b" " * (70 << 10)) == 413
+    enrolment = {"name": "one", "secret": "s" * 40, "invite": "\ud800", "capabilities": {}}
+    assert people.status("POST", "/workers", None, data=json.dumps(enrolment).encode()) in (403, 422)
 
 
 def test_a_ban_keeps_out_the_owners_new_workers(people: People, operator: DispatcherClient, tmp_path: Path) -> None:
@@ -375,6 +408,7 @@ def test_guesses_are_slowed_down_and_logged(tmp_path: Path, caplog: pytest.LogCa
         codes = [people.status("POST", "/tokens", None, json={"code": "rbi_" + "6" * 64}) for _ in range(5)]
         assert codes[:3] == [403] * 3
         assert 429 in codes[3:]
+        assert people.status("GET", "/jobs", OPERATOR) == 200, "who is known is let in, from the same address too"
         # The client waits as it is told.
         with pytest.raises(DispatcherError):
             DispatcherClient(url, wrong, retry_for=0.0).jobs()

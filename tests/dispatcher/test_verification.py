@@ -107,8 +107,10 @@ def test_two_who_agree_are_proof_enough_by_what_they_made_of_the_frame_itself(tm
         workers = [stranger(url, tmp_path, name) for name in ("cheat", "good", "better")]
         workers[0].wrong = 0.02
         job_id = submit(client, spec(1, local=True), tmp_path)
-        for lease in workers[0].lease():  # nothing of this job has been rendered alike yet
-            workers[0].deliver(lease)
+        [lease] = workers[0].lease()
+        for other in workers[1:]:
+            assert not other.lease(), "they are there, and can be asked"
+        workers[0].deliver(lease)  # nothing of this job has been rendered alike yet
         work(workers[1:], job_id)
         check_delivered(client, job_id, tmp_path, 1)
         standing = {view.name: view.standing for view in client.workers()}

@@ -274,11 +274,13 @@ class Desk:
         )
 
     def _unsettled(self, tx: Tx, subject: AnyRow, against: Sequence[AnyRow]) -> None:
-        """Two owners disagree and there is no third. The more credible one's pixels are taken; nobody is punished."""
+        """Owners disagree and there is none left to ask. Where two are against it, each by a part of its own, it is
+        rendered again; else the more credible one's pixels are taken. Nobody is punished."""
+        owners = {workers.owner_of(workers.load(tx.conn, check.checker_id)) for check in against}
         theirs = max(credibility(standings.load(tx.conn, check.checker_id).passed) for check in against)
         ours = credibility(standings.load(tx.conn, subject.worker_id).passed)
         sentence = f"{against[0].sentence}; there is no third owner's worker to settle it"
-        if theirs > ours and not results.times_sent_back(tx.conn, subject.task_id):
+        if (len(owners) > 1 or theirs > ours) and not results.times_sent_back(tx.conn, subject.task_id):
             self._send_back(tx, subject, sentence)
         else:
             self._let_pass(tx, subject, sentence)

@@ -160,8 +160,9 @@ class PassMeter:
         if not self._differing.any():
             return None
         error = self._error / area
-        # By how many pixels differ; among equals, by how much they do.
-        row, column = (int(i) for i in np.unravel_index(np.argmax(fraction + 1e-6 * error), fraction.shape))
+        # By how many pixels differ; among equals, by how much they do. That may be nothing, as of -0.0 and 0.0.
+        weight = np.where(self._differing > 0, fraction + 1e-6 * error, -1)
+        row, column = (int(i) for i in np.unravel_index(np.argmax(weight), weight.shape))
         x, y = column * BLOCK, row * BLOCK
         inside = Region(x0=x, y0=y, x1=min(x + BLOCK, self._width), y1=min(y + BLOCK, self._height))
         where = inside.shifted(*origin)

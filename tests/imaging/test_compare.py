@@ -145,6 +145,15 @@ def test_a_crowd_of_differences_proves_tampering_only_among_equal_pixels():
     assert compare(image(HONEST), image(within)).verdict == "mismatch"
 
 
+def test_a_change_of_sign_of_nothing_has_its_place():
+    nothing = np.zeros((16, 48, 3), np.float32)
+    signed = nothing.copy()
+    signed[5, 40] = -0.0
+    worst = compare(image(nothing), image(signed), tolerance=EXACT).passes[0].worst_block
+    assert worst is not None
+    assert worst.region == Region(x0=32, y0=0, x1=48, y1=16)
+
+
 @given(
     arrays.arrays(st.sampled_from(DTYPES), st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4))),
     st.data(),

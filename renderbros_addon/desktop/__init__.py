@@ -1,0 +1,42 @@
+"""The extension in a desktop Blender: preferences, panels and operators.
+
+Blender's own process only shows and asks. Whatever takes long or touches the network is done by children (``child``),
+and what they say comes back by a timer (``activities``).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+_registered: list[ModuleType] = []
+
+
+def register() -> None:
+    """Add all that the extension shows. In a Blender that can't run it, only the preferences, which say why."""
+    from . import fitness
+
+    problem = fitness.problem()
+    if problem:
+        print(f"RenderBros: {problem}", file=sys.stderr)
+    for module in _modules(fit=problem is None):
+        module.register()
+        _registered.append(module)
+
+
+def unregister() -> None:
+    """Take away what :func:`register` added, and end what runs: nothing of ours is left in this Blender."""
+    while _registered:
+        _registered.pop().unregister()
+
+
+def _modules(*, fit: bool) -> Sequence[ModuleType]:
+    """What registers, in this order; it goes in the reverse one."""
+    from . import preferences
+
+    if not fit:
+        return [preferences]
+    from . import activities, connection
+
+    return [preferences, activities, connection]

@@ -37,6 +37,6 @@ def _modules(*, fit: bool) -> Sequence[ModuleType]:
 
     if not fit:
         return [preferences]
-    from . import activities, connection
+    from . import activities, connection, lending, lending_panel
 
-    return [preferences, activities, connection]
+    return [preferences, activities, connection, lending, lending_panel]

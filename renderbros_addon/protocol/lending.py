@@ -25,7 +25,8 @@ class LendingState(StrEnum):
 
 
 class OwnerWord(StrEnum):
-    """First line of a worker's control file; on the second one may stand why."""
+    """First line of a worker's control file. The second may say why, and the third for which process: when that has
+    ended, nothing is said any more."""
 
     RUN = "run"
     PAUSE = "pause"

@@ -10,6 +10,8 @@ from datetime import datetime
 from datetime import time as time_of_day
 from pathlib import Path
 
+import psutil
+
 from ..protocol.leases import Lease
 from ..protocol.lending import LendingState, OwnerWord
 from . import presence
@@ -124,10 +126,13 @@ class Throttle:
         try:
             with self._control.open(encoding="utf-8", errors="replace") as opened:
                 lines = opened.read(_LONGEST_WORD).splitlines()
-            self._word = OwnerWord(lines[0].strip()), clean_text(lines[1]) if len(lines) > 1 else ""
+            word, why, whose = [*lines, "", "", ""][:3]
+            self._word = OwnerWord(word.strip()), clean_text(why)
+            if whose.strip().isdigit() and not psutil.pid_exists(int(whose)):
+                self._word = OwnerWord.RUN, ""
         except FileNotFoundError:
             self._word = OwnerWord.RUN, ""
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError):
             pass  # Windows lets nobody read it while it is being replaced
         return self._word
 

@@ -37,6 +37,20 @@ def _modules(*, fit: bool) -> Sequence[ModuleType]:
 
     if not fit:
         return [preferences]
-    from . import activities, connection
+    from . import (
+        activities,
+        connection,
+        job_operators,
+        jobs,
+        pictures,
+        scene_settings,
+        submit,
+        submit_panel,
+        watch_panel,
+    )
 
-    return [preferences, activities, connection]
+    # What is registered last goes first: children end before anything that they are heard by.
+    return [
+        preferences, connection, scene_settings, pictures, jobs, submit, job_operators, submit_panel, watch_panel,
+        activities,
+    ]  # fmt: skip

@@ -37,6 +37,22 @@ def _modules(*, fit: bool) -> Sequence[ModuleType]:
 
     if not fit:
         return [preferences]
-    from . import activities, connection, lending, lending_panel
+    from . import (
+        activities,
+        connection,
+        job_operators,
+        jobs,
+        lending,
+        lending_panel,
+        pictures,
+        scene_settings,
+        submit,
+        submit_panel,
+        watch_panel,
+    )
 
-    return [preferences, activities, connection, lending, lending_panel]
+    # What is registered last goes first: children end before anything that they are heard by.
+    return [
+        preferences, connection, scene_settings, pictures, jobs, submit, job_operators, submit_panel, watch_panel,
+        lending, lending_panel, activities,
+    ]  # fmt: skip

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, literal_column, or_, select, union
 
 from ..protocol.access import Role
 from ..protocol.jobs import LogEntry
-from ..protocol.states import LeaseStatus
+from ..protocol.states import LeaseStatus, TaskKind
 from . import accounts, jobs
 from .callers import Caller
 from .errors import Forbidden, TooLarge
@@ -65,6 +65,17 @@ _CAME_OF_JOBS = Prepared(
         .join(results, results.c.id == frames.c.result_id)
         .join(result_files, result_files.c.result_id == results.c.id)
         .where(result_files.c.sha256 == bindparam("same"), jobs_table.c.account == bindparam("also")),
+        # A tile that its frame will be made of. What a check rendered is nobody's business.
+        select(jobs_table.c.id)
+        .join(results, results.c.job_id == jobs_table.c.id)
+        .join(tasks, tasks.c.id == results.c.task_id)
+        .where(
+            results.c.sha256 == bindparam("tile"),
+            tasks.c.result_id == results.c.id,
+            results.c.status == literal_column("'accepted'"),
+            tasks.c.kind == literal_column(f"'{TaskKind.RENDER}'"),
+            jobs_table.c.account == bindparam("tiles_of"),
+        ),
     )  # type: ignore[arg-type]
 )
 
@@ -104,7 +115,8 @@ class BlobRights:
             return _READABLE_BY_WORKER.first(conn, who=caller.id, what=sha256, same=sha256) is not None
         if accounts.owns_blob(conn, caller.id, sha256):
             return True
-        found = _CAME_OF_JOBS.first(conn, who=caller.id, what=sha256, same=sha256, also=caller.id)
+        whose, what = caller.id, sha256
+        found = _CAME_OF_JOBS.first(conn, who=whose, what=what, same=what, also=whose, tile=what, tiles_of=whose)
         return found is not None
 
     def _may_send(self, caller: Caller) -> bool:

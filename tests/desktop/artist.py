@@ -118,8 +118,9 @@ if names != [f"shot_{frame:04}.png" for frame in FRAMES]:
     raise SystemExit(f"the frames are called {names}")
 image = bpy.data.images.load(str(Path(out) / "frames" / names[0]))
 pixels = list(image.pixels)
-if tuple(image.size) != (96, 64) or not 0.02 < sum(pixels) / len(pixels) < 0.98 or len(set(pixels)) < 100:
-    raise SystemExit("the first frame does not look like a render")
+mean, shades = sum(pixels) / len(pixels), len(set(pixels))
+if tuple(image.size) != (96, 64) or not 0.02 < mean < 0.98 or shades < 50:
+    raise SystemExit(f"the first frame does not look like a render: {tuple(image.size)}, {mean:.3f}, {shades} shades")
 until("earned", lambda: (lending.status().get("earned") or {}).get("tasks", 0) >= 8)
 print("earned:", lending.status()["earned"], flush=True)
 

@@ -2,8 +2,8 @@
 
 ``blender -b --online-mode --python tests/desktop/artist.py -- DISPATCHER SUBMITTER_INVITE WORKER_INVITE OUT``
 
-It clicks what an artist clicks, by operators, and prints what came of it; an exit code of 1 says that something did not.
-In the background timers don't run, so it does their work.
+It clicks what an artist clicks, by operators, and prints what came of it; an exit code of 1 says that
+something did not. In the background timers don't run, so it does their work.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def scene_of(folder: Path) -> Any:
 dispatcher, submitter, lender, out = sys.argv[sys.argv.index("--") + 1 :]
 addon_utils.extensions_refresh()
 timed("enable", lambda: addon_utils.enable(KEY, default_set=True))
-activities, connection, jobs, lending, submit = map(
-    room, ("activities", "connection", "jobs", "lending", "submit")
-)
+activities, connection, jobs, lending, submit = map(room, ("activities", "connection", "jobs", "lending", "submit"))
 folder = Path(submit.__file__).parents[2]
 before = sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 preferences = bpy.context.preferences.addons[KEY].preferences

@@ -19,7 +19,9 @@ _ICONS = {
 class RENDERBROS_UL_jobs(bpy.types.UIList):  # type: ignore[misc]
     """A line for each job, with how far it is."""
 
-    def draw_item(self, _: Any, layout: Any, __: Any, item: Any, *___: Any) -> None:
+    def draw_item(
+        self, _context: Any, layout: Any, _data: Any, item: Any, _icon: int, _active: Any, _active_name: str
+    ) -> None:
         job = jobs.find(item.name)
         if job is None:
             return

@@ -20,9 +20,14 @@ def register() -> None:
     problem = fitness.problem()
     if problem:
         print(f"RenderBros: {problem}", file=sys.stderr)
-    for module in _modules(fit=problem is None):
-        module.register()
-        _registered.append(module)
+    try:
+        for module in _modules(fit=problem is None):
+            module.register()
+            _registered.append(module)
+    except Exception:
+        # Half of it would be in the way of the next try.
+        unregister()
+        raise
 
 
 def unregister() -> None:

@@ -61,8 +61,10 @@ class Child:
             start_new_session=os.name == "posix",
             creationflags=_windows_flags(),
         )
-        self._readers = [self._thread(self._hear, self._process.stdout), self._thread(self._note, self._process.stderr)]
-        self._ender: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._thread(self._hear, self._process.stdout)
+        self._thread(self._note, self._process.stderr)
+        self._ending = False
         self.tell(request)
 
     @property
@@ -71,8 +73,8 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether more may come: the process lives, or has words that were not read yet."""
-        return any(reader.is_alive() for reader in self._readers) or self._process.poll() is None
+        """Whether anything of it is left: the process, words of it that were not read yet, a thread of ours."""
+        return any(thread.is_alive() for thread in self._threads) or self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
@@ -94,15 +96,16 @@ class Child:
 
     def end(self) -> None:
         """Ask it to end, and see to it that it does; returns at once."""
-        if self._ender is None:
+        if not self._ending:
+            self._ending = True
             self._hang_up()
-            self._ender = self._thread(self._see_it_end, None)
+            self._thread(self._see_it_end, None)
 
     def wait(self) -> None:
         """End it, and return once it has ended with all its threads. What it still says is not heard."""
         self.end()
-        for thread in (*self._readers, self._ender):
-            while thread is not None and thread.is_alive():
+        for thread in self._threads:
+            while thread.is_alive():
                 # A reader may wait for room.
                 with contextlib.suppress(queue.Empty):
                     while True:
@@ -122,10 +125,9 @@ class Child:
 
             ProcessTree(self._process).kill()
 
-    def _thread(self, work: Any, stream: IO[bytes] | None) -> threading.Thread:
-        thread = threading.Thread(target=work, args=(stream,), name="renderbros-child", daemon=True)
-        thread.start()
-        return thread
+    def _thread(self, work: Any, stream: IO[bytes] | None) -> None:
+        self._threads.append(threading.Thread(target=work, args=(stream,), name="renderbros-child", daemon=True))
+        self._threads[-1].start()
 
     def _hear(self, stream: IO[bytes]) -> None:
         with stream, contextlib.suppress(OSError, ValueError):
@@ -145,7 +147,7 @@ class Child:
 
 def command(*words: str) -> list[str]:
     """The command line that runs ``words`` beside this Blender: in its Python, or where that can't run, in itself."""
-    if bpy.app.module or _is_python(sys.executable):
+    if _is_module() or _is_python(sys.executable):
         return [sys.executable, str(START), *words]
     return [
         bpy.app.binary_path, "--background", "--factory-startup", "--python-exit-code", "1", "--python", str(START),
@@ -156,12 +158,17 @@ def command(*words: str) -> list[str]:
 def environment() -> dict[str, str]:
     """The environment in which the libraries of the extension are found, and renderers are this very Blender."""
     env = dict(os.environ) | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
-    if not bpy.app.module:
+    if not _is_module():
         env["RENDERBROS_BLENDER"] = bpy.app.binary_path
         spec = importlib.util.find_spec("pydantic")
         if spec is not None and spec.origin:
             env["RENDERBROS_PACKAGES"] = str(Path(spec.origin).parents[1])
     return env
+
+
+def _is_module() -> bool:
+    """Whether this is Blender as a module of a Python, which has all it needs; Blenders before 4.4 don't tell."""
+    return bool(getattr(bpy.app, "module", False)) or not bpy.app.binary_path
 
 
 def _is_python(path: str) -> bool:

@@ -37,7 +37,7 @@ def submitter(artist: Any, farm: Farm, tmp_path: Path, monkeypatch: pytest.Monke
     return artist
 
 
-def test_a_token_is_kept_outside_of_blender(submitter: Any, tmp_path: Path) -> None:
+def test_a_token_is_kept_outside_of_blender(submitter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert submitter.preferences.code == "", "the field is emptied once the token is stored"
     kept = tmp_path / "kept" / "credentials.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -46,8 +46,11 @@ def test_a_token_is_kept_outside_of_blender(submitter: Any, tmp_path: Path) -> N
     saved = tmp_path / "saved.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(saved), copy=True, compress=False)
     assert typed.encode() not in saved.read_bytes()
-    assert "code" not in submitter.preferences.keys()  # noqa: SIM118  (what Blender would write to its preferences)
-    assert submitter.preferences["dispatcher"] == submitter.preferences.dispatcher, "as it does others"
+    monkeypatch.setenv("BLENDER_USER_CONFIG", str(tmp_path))
+    bpy.ops.wm.save_userpref()
+    written = (tmp_path / "userpref.blend").read_bytes()
+    assert typed.encode() not in written
+    assert submitter.preferences.dispatcher.encode() in written, "other preferences are there"
 
 
 def test_a_still_builds_up_and_frames_come_home_as_blender_makes_them(submitter: Any, farm: Farm) -> None:

@@ -149,15 +149,22 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
         lent.prop(self, "lend_outlives")
 
 
-def paragraphs(layout: Any, text: str, icon: str = "NONE", width: int = 90) -> None:
-    """``text`` in as many labels as it takes: Blender's don't break lines."""
-    line = ""
+def paragraphs(layout: Any, text: str, icon: str = "NONE") -> None:
+    """``text`` in as many labels as it takes where it is drawn: Blender's labels don't break lines."""
+    width, line = _characters(), ""
     for word in text.split():
         if line and len(line) + len(word) >= width:
             layout.label(text=line, icon=icon)
             line, icon = "", "BLANK1" if icon != "NONE" else "NONE"
         line = f"{line} {word}" if line else word
     layout.label(text=line, icon=icon)
+
+
+def _characters() -> int:
+    """About as many as fit beside each other into the region that is drawn, next to an icon and margins."""
+    region, system = bpy.context.region, bpy.context.preferences.system
+    wide = region.width / system.ui_scale if region else 600
+    return max(20, int((wide - 90) / 6.5))
 
 
 def register() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore, from_url
 
+from ..protocol.on_disk import sync_folder
 from .spool import (
     BlobBusy,
     BlobCorrupt,
@@ -30,7 +31,6 @@ from .spool import (
     PartialUpload,
     StorageFull,
     WrongOffset,
-    sync_folder,
 )
 
 __all__ = [

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
-from .blob_rights import AnyHolder, Holder
+from .blob_rights import AnyHolder, BlobHolder
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
 from .errors import RequestRefused
 from .inflating import CODING, BadCoding, Bomb, Inflater
@@ -52,27 +52,27 @@ def blobs_router(
     async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:  # noqa: B008
         request.state.holder = anybody if given is None else given
 
-    def tell(who: Holder, sha256: str) -> None:
+    def tell(who: BlobHolder, sha256: str) -> None:
         who.sent(sha256)
         if len(told) >= TOLD:
             told.clear()
         told.add((who.owner, sha256))
 
-    def look(who: Holder, sha256: str) -> tuple[int | None, int]:
+    def look(who: BlobHolder, sha256: str) -> tuple[int | None, int]:
         """Bytes of a blob that ``who`` has sent or may read, else None and how many it has sent so far."""
+        sent = who.has_sent(sha256)
+        if not sent and not who.may_read(sha256):
+            return None, store.kept(sha256, who.owner)
         size = store.size(sha256)
-        if size is not None and who.has_sent(sha256):
-            if (who.owner, sha256) not in told:
-                # We may have been killed between storing it and telling; then its client comes back and asks.
-                tell(who, sha256)
-            return size, 0
-        if size is not None and who.may_read(sha256):
-            return size, 0
-        return None, store.kept(sha256, who.owner)
+        if size is None:
+            return None, store.kept(sha256, who.owner)
+        if sent and (who.owner, sha256) not in told:
+            # We may have been killed between storing it and telling; then its client comes back and asks.
+            tell(who, sha256)
+        return size, 0
 
-    def look_at_size(who: Holder, sha256: str) -> int | None:
-        size = store.size(sha256)
-        return size if size is not None and who.may_read(sha256) else None
+    def look_at_size(who: BlobHolder, sha256: str) -> int | None:
+        return store.size(sha256) if who.may_read(sha256) else None
 
     router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(hold)])
 
@@ -113,7 +113,8 @@ def blobs_router(
                 return problem(400, "bad_request", "bad request", detail)
             offset, total = int(sent[1]), int(sent[3])
         try:
-            return await _receive(store, tell, sha256, request, offset, total, packed=coding != "identity")
+            with _holder(request).sending():
+                return await _take_in(store, tell, sha256, request, offset, total, packed=coding != "identity")
         except RequestRefused as refusal:
             await _drain(request)
             return problem(refusal.status, refusal.word, refusal.title, refusal.detail, refusal.headers)
@@ -173,17 +174,17 @@ def blobs_router(
     return router
 
 
-def _holder(request: Request) -> Holder:
-    return cast(Holder, request.state.holder)
+def _holder(request: Request) -> BlobHolder:
+    return cast(BlobHolder, request.state.holder)
 
 
 async def _nobody() -> None:
     """Nobody in particular calls."""
 
 
-async def _receive(
+async def _take_in(
     store: BlobStore,
-    tell: Callable[[Holder, str], None],
+    tell: Callable[[BlobHolder, str], None],
     sha256: str,
     request: Request,
     offset: int,
@@ -192,21 +193,6 @@ async def _receive(
     packed: bool,
 ) -> Response:
     who = _holder(request)
-    with who.sending():
-        return await _take_in(store, who, tell, sha256, request, offset, total, packed=packed)
-
-
-async def _take_in(
-    store: BlobStore,
-    who: Holder,
-    tell: Callable[[Holder, str], None],
-    sha256: str,
-    request: Request,
-    offset: int,
-    total: int,
-    *,
-    packed: bool,
-) -> Response:
     upload: PartialUpload | None = await run_in_threadpool(_begin, store, who, tell, sha256, offset, total)
     if upload is None:
         await _drain(request)
@@ -249,10 +235,10 @@ async def _take_in(
 
 
 def _begin(
-    store: BlobStore, who: Holder, tell: Callable[[Holder, str], None], sha256: str, offset: int, total: int
+    store: BlobStore, who: BlobHolder, tell: Callable[[BlobHolder, str], None], sha256: str, offset: int, total: int
 ) -> PartialUpload | None:
     """None for a blob that is there already, and known to be the caller's; of another one all bytes are wanted."""
-    if store.size(sha256) is not None and who.has_sent(sha256):
+    if who.has_sent(sha256) and store.size(sha256) is not None:
         tell(who, sha256)
         return None
     who.check_send(sha256, total, total - offset)
@@ -263,15 +249,15 @@ def _end(
     upload: PartialUpload,
     take: Callable[[bytes], None],
     rest: bytes,
-    who: Holder,
-    tell: Callable[[Holder, str], None],
+    who: BlobHolder,
+    tell: Callable[[BlobHolder, str], None],
 ) -> bool:
     """Write the last bytes. True if the blob is whole now."""
     if rest:
         take(rest)
     if isinstance(take, Inflater) and not take.whole:
         raise BadCoding("the compressed stream has no end")
-    whole = upload.finish()
+    whole = upload.finish(lambda: who.announce(upload.sha256, upload.total))
     upload.close()
     if whole:
         tell(who, upload.sha256)

@@ -48,6 +48,8 @@ class DispatcherConfig:
     offline_seconds: float = 60.0
     """Silence after which a worker counts as offline."""
     max_blob_bytes: int = 16 * GIB
+    max_unclaimed_bytes: int = 32 * GIB
+    """Of what one worker, or one submitter, has sent and no result or job has named, unfinished uploads with it."""
     max_json_bytes: int = 16 << 20
     max_tasks: int = 200_000
     """Tasks in one job."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
@@ -17,13 +18,18 @@ from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
 from .blob_rights import AnyHolder, BlobHolder
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
+from .dependencies import address_of
 from .errors import RequestRefused
 from .inflating import CODING, BadCoding, Bomb, Inflater
 
 log = logging.getLogger("renderbros.dispatcher")
+security = logging.getLogger("renderbros.security")
 
 SILENCE = 60.0
 """Seconds an upload may send nothing before its connection is given up; what has arrived is kept."""
+
+SLOWEST = 1 << 10
+"""Bytes a second, in the mean of as long as that, below which it is given up too."""
 
 DRAIN = 8 << 20
 """Bytes of a refused upload that are read and dropped: a client in mid-send would otherwise lose the answer."""
@@ -136,7 +142,9 @@ def blobs_router(
         except BlobMismatch as error:
             return problem(422, "wrong_digest", "wrong digest", str(error))
         except TimeoutError:
-            return problem(408, "too_slow", "too slow", f"nothing arrived for {SILENCE:.0f} s; what did is kept")
+            security.warning("connection given up: an upload stalled", extra={"address": address_of(request)})
+            detail = f"next to nothing arrived for {SILENCE:g} s; what did is kept"
+            return problem(408, "too_slow", "too slow", detail, {"Connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody is left to read it.
 
@@ -202,11 +210,13 @@ async def _take_in(
     try:
         chunks = request.stream()
         buffer = bytearray()
+        pace = Pace()
         try:
             while True:
                 async with asyncio.timeout(SILENCE):
                     chunk = await anext(chunks, b"")
                 buffer += chunk
+                pace.came(len(chunk))
                 if not chunk:
                     break
                 if len(buffer) >= CHUNK:
@@ -262,6 +272,23 @@ def _end(
     if whole:
         tell(who, upload.sha256)
     return whole
+
+
+class Pace:
+    """How fast an upload is: whoever sends a byte now and then would hold its place for ever."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._bytes = 0
+
+    def came(self, number: int) -> None:
+        """TimeoutError if it has been too slow for :data:`SILENCE` seconds."""
+        self._bytes += number
+        seconds = time.monotonic() - self._since
+        if seconds >= SILENCE:
+            if self._bytes < SLOWEST * seconds:
+                raise TimeoutError
+            self._since, self._bytes = time.monotonic(), 0
 
 
 async def _drain(request: Request) -> None:

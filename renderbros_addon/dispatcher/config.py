@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..protocol.leases import LEASE_SECONDS
 from . import tokens
+from .connections import ConnectionLimits
 from .errors import ConfigurationError
 from .rates import Limit, Limited
 
@@ -44,6 +45,7 @@ class DispatcherConfig:
     """Codes by which workers may enrol within ten minutes of the start, one each."""
     limits: Mapping[Limited, Limit] = field(default_factory=dict)
     """Rates that stand in for the usual ones."""
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     lease_seconds: float = LEASE_SECONDS
     offline_seconds: float = 60.0
     """Silence after which a worker counts as offline."""

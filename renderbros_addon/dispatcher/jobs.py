@@ -384,11 +384,13 @@ def _nothing_but_crashes(conn: Connection, job_id: str) -> bool:
     return conn.execute(others.limit(1)).first() is None
 
 
-def last_failure(conn: Connection, job_id: str) -> tuple[FailureCode, str] | None:
-    """Code and message of the latest failure that was a worker's."""
+def last_failure(
+    conn: Connection, job_id: str, kind: FailureKind = FailureKind.WORKER
+) -> tuple[FailureCode, str] | None:
+    """Code and message of the latest failure of a kind."""
     row = conn.execute(
         select(failures.c.code, failures.c.message)
-        .where(failures.c.job_id == job_id, failures.c.counted, failures.c.kind == FailureKind.WORKER)
+        .where(failures.c.job_id == job_id, failures.c.counted, failures.c.kind == kind)
         .order_by(failures.c.id.desc())
         .limit(1)
     ).first()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from types import TracebackType
-from typing import Self
+
+from links import Link
 
 _BUFFERED = 0.05
 """Seconds of sending that a narrow link takes in beforehand, as a router's queue does."""
 
 
-class DistantLink:
-    """Listens on a loopback port and passes bytes on to ``upstream`` (host, port), each ``delay`` seconds late.
+class DistantLink(Link):
+    """Passes bytes on, each ``delay`` seconds late.
 
     Both ways are late, so a round trip takes twice ``delay``; so does the opening of a connection before its first
     byte goes, as a handshake would. ``rate`` is in bytes a second, each way, shared by all connections; None sets no
@@ -21,39 +20,11 @@ class DistantLink:
     """
 
     def __init__(self, upstream: tuple[str, int], delay: float, rate: float | None = None) -> None:
-        self._upstream = upstream
         self.delay = delay
         self.rate = rate
         self.connections = 0
         self._free = {"up": 0.0, "down": 0.0}
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        self._up.wait()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self._up.set()
-        await self._stop.wait()
-        server.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        super().__init__(upstream)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -93,11 +64,3 @@ class DistantLink:
                 sink.write(data)
                 await sink.drain()
         sink.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

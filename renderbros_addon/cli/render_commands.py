@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from . import options, settings
+from .asked import AS_IN_SCENE, Asked
 from .command import command
 from .errors import UsageError
 from .output import Output
@@ -35,26 +36,10 @@ def render(
     out: Output,
     /,
     blend: options.Blend,
-    frames: options.Frames = None,
-    tiles: options.Tiles = None,
-    chunk: options.Chunk = None,
+    asked: Asked = AS_IN_SCENE,
     workers: options.Workers = None,
-    samples: options.Samples = None,
-    engine: options.Engine = None,
-    resolution: options.Resolution = None,
-    percentage: options.Percentage = None,
-    file_format: options.Format = None,
-    camera: options.Camera = None,
-    view_layers: options.ViewLayers = None,
-    seed: options.Seed = None,
-    scene: options.Scene = None,
-    device: options.Device = None,
-    priority: options.Priority = 50,
-    allow_missing: options.AllowMissing = False,
-    no_bundle: options.NoBundle = False,
     expect: options.Expect = 0,
     blender: options.Blender = None,
-    blender_series: options.BlenderSeries = None,
     film: options.Preview = False,
     out_dir: options.Out = None,
 ) -> int:
@@ -63,13 +48,7 @@ def render(
     if not blend.is_file():
         raise UsageError(f"there is no file {blend}")
     with ended_by_signals(), started(chosen.blender) as renderer:
-        from . import submission
         from .rendering import run
 
-        wish = submission.wish(
-            blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
-            allow_missing=allow_missing, bundle=not no_bundle, samples=samples, engine=engine, percentage=percentage,
-            format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
-            blender_series=blender_series, expect=expect,
-        )  # fmt: skip
+        wish = asked.wish(blend, expect)
         return run(out, chosen, renderer, out_dir or Path(f"{blend.stem}-frames"), lambda *_: wish, film=film)

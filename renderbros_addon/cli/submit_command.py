@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import options, settings
+from .asked import AS_IN_SCENE, Asked
 from .command import command
 from .connecting import AS_SET, Connecting
 from .errors import UsageError
@@ -27,25 +28,9 @@ def submit(
     out: Output,
     /,
     blend: options.Blend,
-    frames: options.Frames = None,
-    tiles: options.Tiles = None,
-    chunk: options.Chunk = None,
-    samples: options.Samples = None,
-    engine: options.Engine = None,
-    resolution: options.Resolution = None,
-    percentage: options.Percentage = None,
-    file_format: options.Format = None,
-    camera: options.Camera = None,
-    view_layers: options.ViewLayers = None,
-    seed: options.Seed = None,
-    scene: options.Scene = None,
-    device: options.Device = None,
-    priority: options.Priority = 50,
-    allow_missing: options.AllowMissing = False,
-    no_bundle: options.NoBundle = False,
+    asked: Asked = AS_IN_SCENE,
     expect: options.Expect = PREVIEW_SECONDS,
     blender: options.Blender = None,
-    blender_series: options.BlenderSeries = None,
     to: Connecting = AS_SET,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
     film: options.Preview = False,
@@ -58,15 +43,9 @@ def submit(
         raise UsageError(f"there is no file {blend}")
     chosen = settings.load(blender=blender)
     with ended_by_signals(), started(chosen.blender) as renderer:
-        from . import submission
         from .submitting import send
 
-        wish = submission.wish(
-            blend, frames=frames, tiles=tiles, scene=scene, resolution=resolution, priority=priority,
-            allow_missing=allow_missing, bundle=not no_bundle, engine=engine, samples=samples, percentage=percentage,
-            format=file_format, camera=camera, view_layers=view_layers, seed=seed, device=device, chunk=chunk,
-            blender_series=blender_series, expect=expect,
-        )  # fmt: skip
+        wish = asked.wish(blend, expect)
         return send(
             out, wish, renderer, blender=chosen.blender, to=to, wait=wait, out_dir=out_dir,
             film=film,

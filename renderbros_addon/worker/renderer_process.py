@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-import psutil
 from pydantic import ValidationError
 
 from ..protocol.leases import Progress
@@ -44,19 +43,13 @@ from .exits import name_exit
 from .launch import launch
 from .limits import Limits
 from .log_ring import LogRing, clean_text
-from .memory import low_on_memory, oom_kills, volunteer_for_oom_kill
+from .memory import oom_kills, volunteer_for_oom_kill
 from .renderer_child import RendererChild
-from .usage import DiskWatch
+from .watch import WATCH_SECONDS, RendererWatch
 from .windows_job import WindowsJob
 
 log = logging.getLogger("renderbros.worker")
 
-
-WATCH_SECONDS = 0.25
-"""Between two looks at the child's memory; also the longest that a kill waits to be noticed."""
-
-_IDLE_SHARE = 0.005
-"""A renderer that uses less of one core than this does nothing: its heartbeat thread alone uses a tenth of it."""
 
 _NOTHING = Heartbeat()
 
@@ -112,13 +105,15 @@ class RendererProcess:
         self._max_memory = max_memory
         self._limits = limits
         self._job: WindowsJob | None = None
-        self._disk = DiskWatch([scratch, *watched], limits) if limits else None
-        # Kept from task to task: one that is shorter than the time between two looks is not to go unseen.
-        self._last_look = float("-inf")
+        self._watch = RendererWatch(
+            max_memory=max_memory,
+            limits=limits,
+            folders=[scratch, *watched],
+            heartbeat_timeout=heartbeat_timeout,
+            hang_timeout=hang_timeout,
+        )
         self._threads = threads
         self._start_timeout = start_timeout
-        self._heartbeat_timeout = heartbeat_timeout
-        self._hang_timeout = hang_timeout
         self._task_timeout = task_timeout
         self._shaders = shaders
         self._wrap = wrap
@@ -133,9 +128,6 @@ class RendererProcess:
         self._stopped = False
         self._life = threading.Lock()
         self._oom_kills = 0
-        self._used = self._peak = 0
-        self._idle_from = 0.0
-        self._processor_then = 0.0
 
     # Life and death
 
@@ -170,12 +162,12 @@ class RendererProcess:
     @property
     def memory(self) -> int:
         """Resident bytes at the last look, which is at most :data:`WATCH_SECONDS` before the end of a request."""
-        return self._used
+        return self._watch.used
 
     @property
     def peak_memory(self) -> int:
         """The most resident bytes it was seen to use."""
-        return self._peak
+        return self._watch.peak
 
     @property
     def log_tail(self) -> str:
@@ -326,8 +318,8 @@ class RendererProcess:
         meanwhile: Callable[[], None] | None = None,
     ) -> AnyReply:
         """The reply to a request; the hello if ``request_id`` is None."""
-        began = last_turn = time.monotonic()
-        self._count_idle_from(child, began)
+        began = time.monotonic()
+        self._watch.begin(child, began)
         while True:
             if self._stopped:
                 raise RendererStopped("the renderer was killed on purpose")
@@ -339,17 +331,8 @@ class RendererProcess:
             except queue.Empty:
                 reply = _NOTHING
             now = time.monotonic()
-            if now - last_turn > self._heartbeat_timeout / 2:
-                # We did not run ourselves, say in a laptop that slept: the child had no chance either.
-                child.last_sign_of_life = now
-                self._count_idle_from(child, now)
-            last_turn = now
-            if now - self._last_look >= WATCH_SECONDS:
-                self._last_look = now
-                self._watch_memory(child)
-                self._watch_limits(child)
-                if request_id is not None:
-                    self._watch_life(child, now)
+            if breach := self._watch.look(child, now, serving=request_id is not None):
+                raise self._lose(child, breach.code, breach.message)
             if reply is None:
                 raise self._lose_ended(child)
             if isinstance(reply, ValidationError):
@@ -358,7 +341,7 @@ class RendererProcess:
             if isinstance(reply, Hello):
                 return reply
             if isinstance(reply, Progressed):
-                self._count_idle_from(child, now)
+                self._watch.progressed(child, now)
                 if reply.id == request_id and on_progress:
                     on_progress(reply.progress)
             elif not isinstance(reply, Heartbeat) and (request_id is None or reply.id == request_id):
@@ -367,48 +350,6 @@ class RendererProcess:
                 if request_id is None:
                     raise self._lose(child, FailureCode.HUNG, f"the renderer did not come up within {timeout:g} s")
                 raise self._lose(child, FailureCode.TIMED_OUT, f"the task took longer than the {timeout:g} s allowed")
-
-    def _watch_memory(self, child: RendererChild) -> None:
-        self._used = used = child.tree.memory()
-        self._peak = max(self._peak, used)
-        if self._max_memory is not None and used > self._max_memory:
-            allowed = f"{self._max_memory / 2**20:.0f} MiB"
-            message = f"the renderer ran out of memory: it used {used / 2**20:.0f} MiB of the {allowed} allowed"
-            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
-        if self._limits is not None and low_on_memory():
-            # Files in memory and what drivers take are in no process's account.
-            message = f"the machine ran out of memory while the renderer used {used / 2**20:.0f} MiB of it"
-            raise self._lose(child, FailureCode.OUT_OF_MEMORY, message)
-
-    def _watch_limits(self, child: RendererChild) -> None:
-        limits = self._limits
-        if limits is None:
-            return
-        processes, threads = child.tree.size()
-        if processes > limits.processes or threads > limits.threads:
-            allowed = f"{limits.processes} and {limits.threads} are allowed"
-            message = f"the renderer started {processes} processes and {threads} threads: {allowed}"
-            raise self._lose(child, FailureCode.LIMIT_EXCEEDED, message)
-        if self._disk and (breach := self._disk.breach()):
-            raise self._lose(child, FailureCode.LIMIT_EXCEEDED, f"the renderer filled the disk: {breach}")
-
-    def _watch_life(self, child: RendererChild, now: float) -> None:
-        if not child.running:
-            return  # the end of its pipe comes after any last words
-        silent = now - child.last_sign_of_life
-        if silent > self._heartbeat_timeout:
-            message = f"the renderer hung: no sign of life for {silent:.1f} s{_stopped_note(child)}"
-            raise self._lose(child, FailureCode.HUNG, message)
-        idle = now - self._idle_from
-        if idle > self._hang_timeout:
-            if child.tree.processor_seconds() - self._processor_then < _IDLE_SHARE * idle:
-                message = f"the renderer hung: no progress and no work done for {idle:.1f} s"
-                raise self._lose(child, FailureCode.HUNG, message)
-            self._count_idle_from(child, now)
-
-    def _count_idle_from(self, child: RendererChild, now: float) -> None:
-        self._idle_from = now
-        self._processor_then = child.tree.processor_seconds()
 
     # Losing it
 
@@ -433,7 +374,7 @@ class RendererProcess:
             self._ring.tail(),
             wrapped=self._wrap is not None,
             oom_killed=oom_kills() > self._oom_kills,
-            used=self._peak,
+            used=self._watch.peak,
             max_memory=self._max_memory,
         )
         return self._lose(child, found.code, found.message)
@@ -441,11 +382,3 @@ class RendererProcess:
 
 def _line(message: AnyRequest | QuitRequest) -> bytes:
     return message.model_dump_json().encode() + b"\n"
-
-
-def _stopped_note(child: RendererChild) -> str:
-    try:
-        stopped = psutil.Process(child.process.pid).status() == psutil.STATUS_STOPPED
-    except psutil.Error:
-        return ""
-    return "; the process is stopped" if stopped else ""

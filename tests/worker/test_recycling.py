@@ -16,7 +16,7 @@ MIB = 1 << 20
 def renderer(memory: int) -> RendererProcess:
     """One that was seen to use ``memory`` bytes."""
     process = RendererProcess(["true"], scratch=Path("unused"))
-    process._used = memory
+    process._watch.used = memory
     return process
 
 
@@ -40,7 +40,7 @@ def test_a_renderer_that_grows(monkeypatch: pytest.MonkeyPatch, grown: int, due:
     for _ in range(10):
         watch.served(one)
     assert watch.due(one) == ""
-    one._used = (800 + grown) * MIB
+    one._watch.used = (800 + grown) * MIB
     assert bool(watch.due(one)) is due
 
 
@@ -48,5 +48,5 @@ def test_a_scene_that_grows_at_once_is_not_opened_over_and_over() -> None:
     watch, one = Recycling(), renderer(800 * MIB)
     for _ in range(10):
         watch.served(one)
-    one._used = 8000 * MIB
+    one._watch.used = 8000 * MIB
     assert watch.due(one) == ""

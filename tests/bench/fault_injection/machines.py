@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 from access import invite
-from proxy import Link
+from proxy import TroubledLink
 
 HERE = Path(__file__).resolve().parent
 OWNER = "the owner of all workers of this bench"
@@ -100,7 +100,7 @@ class Machines:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "dispatcher" / "dispatcher.sqlite3"
-        self.links = {name: Link(("127.0.0.1", self.port)) for name in WORKERS}
+        self.links = {name: TroubledLink(("127.0.0.1", self.port)) for name in WORKERS}
         words = [folder / "dispatcher", self.port, lease, self.clock("dispatcher")]
         self.dispatcher = self._keep("dispatcher", "dispatcher_program.py", words)
         self.workers: dict[str, Kept] = {}

@@ -11,8 +11,9 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
+
+from links import Link
 
 Way = Literal["up", "down"]
 What = Literal["delay", "cut", "truncate", "repeat", "corrupt", "hold"]
@@ -47,21 +48,12 @@ class Trouble:
         self.struck.set()
 
 
-class Link:
-    """Listens on a loopback port and passes bytes on to ``upstream``, both ways, with the troubles it is given."""
+class TroubledLink(Link):
+    """Passes bytes on both ways, with the troubles that it is given."""
 
     def __init__(self, upstream: tuple[str, int]) -> None:
-        self._upstream = upstream
         self._troubles: list[Trouble] = []
-        self._loop = asyncio.new_event_loop()
-        self._up = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
-        self._thread.start()
-        self._up.wait()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__(upstream)
 
     def trouble(self, trouble: Trouble) -> None:
         self._loop.call_soon_threadsafe(self._troubles.append, trouble)
@@ -74,27 +66,6 @@ class Link:
                 self._troubles.remove(trouble)
 
         self._loop.call_soon_threadsafe(drop)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self._up.set()
-        await self._stop.wait()
-        server.close()
-        await asyncio.sleep(0)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0.05)  # What they ended goes by itself.
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -189,14 +160,6 @@ class Link:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reader.read(1 << 16), 5)
             writer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _with_a_wrong_byte(data: bytes, chance: random.Random) -> bytes:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
-from attacks.hostile_scenes import Place, attack, black_scene, compositor, link_object, load_lazily, only_system, shown, strips
+from attacks.hostile_scenes import (
+    Place,
+    attack,
+    black_scene,
+    compositor,
+    link_object,
+    load_lazily,
+    only_system,
+    shown,
+    strips,
+)
 
 
 @attack

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
 from attacks.hostile_scenes import Place, attack, compositor, other_scene, strips
 
 

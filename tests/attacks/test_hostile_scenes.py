@@ -12,7 +12,9 @@ import bpy
 import numpy as np
 import pydantic
 import pytest
-from attacks.hostile_scenes import ATTACKS, HEIGHT, WIDTH, Attack, Place, build, furnish_outside
+from attacks import hostile_caches, hostile_reads, hostile_scripts, hostile_shaders, hostile_writes
+from attacks.hostile_scenes import ATTACKS, HEIGHT, WIDTH, Attack, Place, build
+from attacks.stolen_goods import furnish_outside
 from in_blender import script_command
 from PIL import Image
 

@@ -6,16 +6,20 @@ from typing import Any
 
 import bpy
 from attacks.hostile_scenes import (
+    GREEN,
     Place,
     attack,
     black_scene,
     compositor,
+    emission,
     link_object,
     load_lazily,
     only_system,
     shown,
     strips,
+    wall,
 )
+from attacks.plain_font import BOX
 
 
 @attack
@@ -36,7 +40,15 @@ def image_by_a_detour(scene: Any, place: Place) -> None:
 
 @attack
 def image_by_backslashes(scene: Any, place: Place) -> None:
-    shown(scene, load_lazily(f"//..\\{place.outside.name}\\secret.png".replace("\\", "/" if bpy.app.version else "\\")))
+    shown(scene, load_lazily(f"//..\\{place.outside.name}\\secret.png"))
+
+
+@attack
+def image_of_a_linked_file(scene: Any, place: Place) -> None:
+    shown(scene, load_lazily(f"//../../{place.outside.name}/secret.png"))
+    (place.root / "parts").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(place.root / "parts" / "wall.blend"), compress=False)
+    link_object(black_scene(), place.root / "parts" / "wall.blend", "Wall")
 
 
 @only_system
@@ -70,22 +82,71 @@ def world_texture(scene: Any, place: Place) -> None:
     world.node_tree.links.new(node.outputs[0], back.inputs[0])
 
 
-@attack
-def image_in_the_compositor(scene: Any, place: Place) -> None:
+def to_the_compositor(scene: Any, kind: str, **source: Any) -> None:
     tree = compositor(scene)
-    node = tree.nodes.new("CompositorNodeImage")
-    node.image = load_lazily(str(place.outside / "secret.png"))
+    node = tree.nodes.new(kind)
+    for name, value in source.items():
+        setattr(node, name, value)
     out = next(n for n in tree.nodes if n.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput"))
     tree.links.new(node.outputs[0], out.inputs[0])
+
+
+@attack
+def image_in_the_compositor(scene: Any, place: Place) -> None:
+    to_the_compositor(scene, "CompositorNodeImage", image=load_lazily(str(place.outside / "secret.png")))
 
 
 @attack
 def clip_in_the_compositor(scene: Any, place: Place) -> None:
-    tree = compositor(scene)
-    node = tree.nodes.new("CompositorNodeMovieClip")
-    node.clip = bpy.data.movieclips.load(str(place.outside / "frame_0001.png"))
-    out = next(n for n in tree.nodes if n.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput"))
-    tree.links.new(node.outputs[0], out.inputs[0])
+    clip = bpy.data.movieclips.load(str(place.outside / "frame_0001.png"))
+    to_the_compositor(scene, "CompositorNodeMovieClip", clip=clip)
+
+
+@attack
+def film(scene: Any, place: Place) -> None:
+    node = shown(scene, load_lazily(str(place.outside / "secret.mkv"), "MOVIE"))
+    node.image_user.frame_duration, node.image_user.use_auto_refresh = 2, True
+
+
+@attack
+def film_in_the_compositor(scene: Any, place: Place) -> None:
+    clip = bpy.data.movieclips.load(str(place.outside / "secret.mkv"))
+    to_the_compositor(scene, "CompositorNodeMovieClip", clip=clip)
+
+
+@attack
+def film_strip(scene: Any, place: Place) -> None:
+    strip = strips(scene).new_movie("strip", str(place.outside / "secret.mkv"), 1, 1)
+    strip.transform.scale_x = strip.transform.scale_y = 4
+
+
+@attack
+def clip_strip(scene: Any, place: Place) -> None:
+    strip = strips(scene).new_clip("strip", bpy.data.movieclips.load(str(place.outside / "secret.mkv")), 1, 1)
+    strip.transform.scale_x = strip.transform.scale_y = 4
+
+
+@attack
+def font(scene: Any, place: Place) -> None:
+    """No typeface of Blender's has a sign in the private area."""
+    words = bpy.data.curves.new("Words", "FONT")
+    words.body, words.size, words.align_x, words.align_y = BOX, 6, "CENTER", "CENTER"
+    words.font = bpy.data.fonts.load(str(place.outside / "secret.ttf"))
+    emission(words, GREEN)
+    scene.collection.objects.link(bpy.data.objects.new("Words", words))
+
+
+@attack
+def light_profile(scene: Any, place: Place) -> None:
+    """Without its file a lamp shines too: of that much is taken away."""
+    _, glow = wall(scene)
+    glow.inputs["Color"].default_value = GREEN
+    tree = glow.id_data
+    lamp, less = tree.nodes.new("ShaderNodeTexIES"), tree.nodes.new("ShaderNodeMath")
+    lamp.mode, lamp.filepath = "EXTERNAL", str(place.outside / "secret.ies")
+    less.operation, less.inputs[1].default_value = "SUBTRACT", 1000
+    tree.links.new(lamp.outputs[0], less.inputs[0])
+    tree.links.new(less.outputs[0], glow.inputs["Strength"])
 
 
 @attack

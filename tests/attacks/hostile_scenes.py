@@ -30,6 +30,10 @@ class Place:
         return f"{self.outside.as_posix()}/proof.txt"
 
 
+class NotHere(Exception):
+    """This Blender has nothing that the attack could be made with."""
+
+
 @dataclass(frozen=True)
 class Attack:
     name: str
@@ -40,22 +44,24 @@ class Attack:
 
 ATTACKS: list[Attack] = []
 
+_Build = Callable[[Any, Place], None]
 
-def attack(build: Callable[[Any, Place], None]) -> Callable[[Any, Place], None]:
+
+def attack(build: _Build) -> _Build:
     ATTACKS.append(Attack(build.__name__, build))
     return build
 
 
-def only_system(build: Callable[[Any, Place], None]) -> Callable[[Any, Place], None]:
+def only_system(build: _Build) -> _Build:
     ATTACKS.append(Attack(build.__name__, build, by_system=True))
     return build
 
 
 def build(one: Attack, place: Place) -> Path:
-    """Save the scene of ``one``; its path."""
+    """Save the scene of ``one``; its path. NotHere if this Blender can't."""
+    blend = place.root / "scene.blend"
     scene = black_scene()
     one.build(scene, place)
-    blend = place.root / "scene.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=False)
     return blend
 

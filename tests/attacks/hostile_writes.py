@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
 from attacks.hostile_scenes import Place, attack, compositor, other_scene, strips
 
 
@@ -18,8 +19,8 @@ def file_output(tree: Any, folder: str, name: str) -> Any:
         node.base_path = folder
         node.file_slots.clear()
         node.file_slots.new(name)
-    layers = next(n for n in tree.nodes if n.bl_idname == "CompositorNodeRLayers")
-    tree.links.new(layers.outputs[0], node.inputs[0])
+    came = next(n for n in tree.nodes if n.bl_idname in ("CompositorNodeRLayers", "NodeGroupInput"))
+    tree.links.new(came.outputs[0], node.inputs[0])
     return node
 
 
@@ -38,6 +39,23 @@ def file_output_of_a_strip(scene: Any, place: Place) -> None:
     other = other_scene()
     file_output(compositor(other), str(place.outside), "written")
     strips(scene).new_scene("strip", other, 1, 1)
+
+
+@attack
+def file_output_in_a_group(scene: Any, place: Place) -> None:
+    tree = compositor(scene)
+    group = bpy.data.node_groups.new("Group", "CompositorNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Image", in_out=way, socket_type="NodeSocketColor")
+    came, goes = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
+    group.links.new(came.outputs[0], goes.inputs[0])
+    file_output(group, str(place.outside), "written")
+    node = tree.nodes.new("CompositorNodeGroup")
+    node.node_tree = group
+    layers = next(n for n in tree.nodes if n.bl_idname == "CompositorNodeRLayers")
+    end = next(n for n in tree.nodes if n.bl_idname in ("CompositorNodeComposite", "NodeGroupOutput"))
+    tree.links.new(layers.outputs[0], node.inputs[0])
+    tree.links.new(node.outputs[0], end.inputs[0])
 
 
 @attack

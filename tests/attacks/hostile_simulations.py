@@ -60,9 +60,8 @@ def simulation_bake(scene: Any, place: Place) -> None:
     group.links.remove(link)
 
 
-@attack
-def fluid_that_bakes_where_it_likes(scene: Any, place: Place) -> None:
-    """A gas domain that is to be replayed writes what it simulates as soon as a frame is set."""
+def replayed_gas(scene: Any, folder: str) -> None:
+    """A domain that simulates as soon as a frame is set, and writes into ``folder``."""
     domain = bpy.data.objects.new("Domain", bpy.data.meshes.new("Domain"))
     corners = [(x, y, z) for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)]
     sides = [(0, 2, 3, 1), (4, 5, 7, 6), (0, 1, 5, 4), (2, 6, 7, 3), (0, 4, 6, 2), (1, 3, 7, 5)]
@@ -72,8 +71,13 @@ def fluid_that_bakes_where_it_likes(scene: Any, place: Place) -> None:
     modifier.fluid_type = "DOMAIN"
     settings = modifier.domain_settings
     settings.resolution_max, settings.cache_type = 6, "REPLAY"
-    settings.cache_directory = str(place.outside / "fluid")
+    settings.cache_directory = folder
     settings.cache_frame_start, settings.cache_frame_end = 1, 2
+
+
+@attack
+def fluid_that_bakes_where_it_likes(scene: Any, place: Place) -> None:
+    replayed_gas(scene, str(place.outside / "fluid"))
 
 
 @attack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -18,26 +19,26 @@ def cached_wall(scene: Any, path: str, inside: str) -> None:
 
 @attack
 def alembic(scene: Any, place: Place) -> None:
-    cached_wall(scene, str(place.outside / "secret.abc"), "/Prize/Prize")
+    cached_wall(scene, place.stolen("secret.abc"), "/Prize/Prize")
 
 
 @attack
 def usd(scene: Any, place: Place) -> None:
-    cached_wall(scene, str(place.outside / "secret.usda"), "/root/Prize/Prize")
+    cached_wall(scene, place.stolen("secret.usda"), "/root/Prize/Prize")
 
 
 @attack
 def usd_layer(scene: Any, place: Place) -> None:
     layer = place.root / "innocent.usda"
-    layer.write_text(f"#usda 1.0\n(\n    subLayers = [@{place.outside}/secret.usda@]\n)\n", encoding="utf-8")
+    layer.write_text(f"#usda 1.0\n(\n    subLayers = [@{place.stolen('secret.usda')}@]\n)\n", encoding="utf-8")
     cached_wall(scene, str(layer), "/root/Prize/Prize")
 
 
 @attack
 def alembic_layer(scene: Any, place: Place) -> None:
-    (place.root / "harmless.abc").write_bytes((place.outside / "other.abc").read_bytes())
+    (place.root / "harmless.abc").write_bytes(Path(place.stolen("other.abc")).read_bytes())
     cached_wall(scene, str(place.root / "harmless.abc"), "/Prize/Prize")
-    bpy.data.cache_files[0].layers.new(str(place.outside / "secret.abc"))
+    bpy.data.cache_files[0].layers.new(place.stolen("secret.abc"))
 
 
 @attack
@@ -66,14 +67,14 @@ def smoke(scene: Any, volume: Any) -> None:
 @attack
 def volume(scene: Any, place: Place) -> None:
     block = bpy.data.volumes.new("Smoke")
-    block.filepath = str(place.outside / "secret.vdb")
+    block.filepath = place.stolen("secret.vdb")
     smoke(scene, block)
 
 
 @attack
 def volume_sequence(scene: Any, place: Place) -> None:
     block = bpy.data.volumes.new("Smoke")
-    block.filepath = str(place.outside / "secret_0001.vdb")
+    block.filepath = place.stolen("secret_0001.vdb")
     block.is_sequence, block.frame_duration, block.frame_start = True, 1, 1
     smoke(scene, block)
 
@@ -133,8 +134,8 @@ def import_by_a_path_of_parts(scene: Any, place: Place) -> None:
 @attack
 def usd_layer_by_an_expression(scene: Any, place: Place) -> None:
     """What an expression comes to is known only to who opens the file."""
-    layer = place.root / "innocent.usda"
-    outside = f'string A = "{place.outside.as_posix()}/secret.usda"'
+    layer, stolen = place.root / "innocent.usda", place.stolen("secret.usda")
+    outside = f'string A = "{stolen}"'
     layer.write_text(
         f'#usda 1.0\n(\n    expressionVariables = {{\n        {outside}\n    }}\n    subLayers = [@`"${{A}}"`@]\n)\n',
         encoding="utf-8",

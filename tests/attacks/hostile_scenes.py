@@ -17,6 +17,10 @@ GREEN = (0.0, 1.0, 0.0, 1.0)
 WIDTH, HEIGHT = 24, 16
 
 
+class NotHere(Exception):
+    """This Blender has nothing that the attack could be made with."""
+
+
 @dataclass(frozen=True)
 class Place:
     """``root`` is the job's folder, ``outside`` the owner's, which the job doesn't bring."""
@@ -29,9 +33,12 @@ class Place:
         """What a script of the scene writes."""
         return f"{self.outside.as_posix()}/proof.txt"
 
-
-class NotHere(Exception):
-    """This Blender has nothing that the attack could be made with."""
+    def stolen(self, name: str) -> str:
+        """The path of what there is to steal. NotHere if this Blender could not make it."""
+        path = self.outside / name
+        if not path.is_file():
+            raise NotHere(f"no {name} could be made")
+        return str(path)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ def bake_nodes(thing: Any, group: Any, folder: Path) -> Any:
     modifier.node_group, modifier.bake_directory = group, str(folder)
     if hasattr(modifier, "bake_target"):
         modifier.bake_target = "DISK"
+    bpy.context.view_layer.objects.active = thing
     bpy.context.view_layer.update()
     bpy.ops.object.geometry_node_bake_single(
         session_uid=thing.session_uid, modifier_name="Bake", bake_id=modifier.bakes[0].bake_id

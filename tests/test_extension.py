@@ -12,15 +12,18 @@ MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="ut
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 AS_BLENDER_LOADS_IT = """
-import importlib.util, sys
+import importlib.util, sys, types
 root = sys.argv[1]
+for above in ("bl_ext", "bl_ext.user_default"):
+    sys.modules[above] = types.ModuleType(above)
+    sys.modules[above].__path__ = []
 name = "bl_ext.user_default.renderbros_addon"
 spec = importlib.util.spec_from_file_location(name, root + "/__init__.py", submodule_search_locations=[root])
 module = sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 module.register()
 module.unregister()
-print(*sorted(m for m in ("bpy", "pydantic", "numpy") if m in sys.modules))
+print(*sorted(m for m in ("pydantic", "requests", "OpenImageIO", "typer", "psutil") if m in sys.modules))
 """
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from ..client.credentials import Credentials, Kept
 from ..client.errors import ClientError, Refused
 from ..protocol.access import InviteView, Role, TokenView
+from . import settings
 from .command import command
 from .connecting import AS_SET, Connecting, client_for, connect, kept_for, secret_in
 from .errors import CommandError, UsageError
@@ -79,11 +80,7 @@ def login(out: Output, /, invite: _Invite = None, to: Connecting = AS_SET) -> in
     if invite is not None and to.token_file is not None:
         raise UsageError("--invite and --token-file: give one of them")
     if invite is not None:
-        with client_for(chosen, None) as client:
-            try:
-                token = client.redeem(invite, getpass.getuser()).token
-            except ValueError as error:
-                raise UsageError(str(error)) from None
+        token = redeemed(chosen, invite)
     elif to.token_file is not None:
         token = secret_in(to.token_file, "--token-file")
     elif chosen.token:
@@ -92,13 +89,7 @@ def login(out: Output, /, invite: _Invite = None, to: Connecting = AS_SET) -> in
         token = getpass.getpass(f"Token for {chosen.dispatcher}: ").strip()
     else:
         raise UsageError("give --invite CODE or --token-file FILE, or type the token at a terminal")
-    with client_for(chosen, token) as client:
-        own = _own(client.tokens())
-    kept = Kept(token, own.role.value, own.id, ca=str(chosen.ca.absolute()) if chosen.ca else None, pin=chosen.pin)
-    try:
-        Credentials(chosen.credentials).keep(chosen.dispatcher, kept)
-    except OSError as error:
-        raise CommandError(f"the token can't be kept in {chosen.credentials}: {error}") from error
+    own = keep(chosen, token)
     told = {"status": "done", "dispatcher": chosen.dispatcher, "role": own.role.value, "account": own.id}
     out.result(told, f"signed in at {chosen.dispatcher} as {own.role.value} {own.name}")
     return 0
@@ -107,22 +98,52 @@ def login(out: Output, /, invite: _Invite = None, to: Connecting = AS_SET) -> in
 def logout(out: Output, /, to: Connecting = AS_SET) -> int:
     """Forget the token that login keeps for a dispatcher, and have it revoked there if that can be."""
     chosen = to.settings()
-    kept = kept_for(chosen)
-    if kept is None:
-        out.result({"status": "done", "revoked": False}, f"no token is kept for {chosen.dispatcher}")
-        return 0
-    revoked = False
     try:
-        with client_for(chosen, kept.token, kept) as client:
-            client.revoke_token(_own(client.tokens()).id)
-            revoked = True
-    except Refused:
-        revoked = True  # It opens nothing there as it is.
+        revoked = forget(chosen)
     except (ClientError, UsageError) as error:
         out.note(f"the token could not be revoked: {error}")
-    Credentials(chosen.credentials).drop(chosen.dispatcher)
-    out.result({"status": "done", "revoked": revoked}, f"signed out of {chosen.dispatcher}")
+        revoked = False
+    if revoked is None:
+        out.result({"status": "done", "revoked": False}, f"no token is kept for {chosen.dispatcher}")
+    else:
+        out.result({"status": "done", "revoked": revoked}, f"signed out of {chosen.dispatcher}")
     return 0
+
+
+def redeemed(chosen: settings.Settings, invite: str) -> str:
+    """The token for an invite; UsageError where it could be read on the way."""
+    with client_for(chosen, None) as client:
+        try:
+            return client.redeem(invite, getpass.getuser()).token
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+def keep(chosen: settings.Settings, token: str) -> TokenView:
+    """Keep ``token`` if the dispatcher knows it; whose it is."""
+    with client_for(chosen, token) as client:
+        own = own_of(client.tokens())
+    kept = Kept(token, own.role.value, own.id, ca=str(chosen.ca.absolute()) if chosen.ca else None, pin=chosen.pin)
+    try:
+        Credentials(chosen.credentials).keep(chosen.dispatcher, kept)
+    except OSError as error:
+        raise CommandError(f"the token can't be kept in {chosen.credentials}: {error}") from error
+    return own
+
+
+def forget(chosen: settings.Settings) -> bool | None:
+    """Forget the token that is kept, and have it revoked; None if there is none. ClientError if it was not revoked."""
+    kept = kept_for(chosen)
+    if kept is None:
+        return None
+    try:
+        with client_for(chosen, kept.token, kept) as client:
+            client.revoke_token(own_of(client.tokens()).id)
+    except Refused:
+        return True  # It opens nothing there as it is.
+    finally:
+        Credentials(chosen.credentials).drop(chosen.dispatcher)
+    return True
 
 
 def tokens(
@@ -175,7 +196,8 @@ def tokens(
     return 0
 
 
-def _own(found: tuple[TokenView, ...]) -> TokenView:
+def own_of(found: tuple[TokenView, ...]) -> TokenView:
+    """The caller's own."""
     return next(one for one in found if one.own)
 
 

@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-_HIDDEN = ("janitor", "check-images", "renderer")
+_HIDDEN = ("janitor", "check-images", "renderer", "desk")
 
 
 def _hidden(words: list[str]) -> int:
@@ -43,6 +43,10 @@ def _hidden(words: list[str]) -> int:
         from ..imaging.checker import run_checker
 
         return run_checker() or 0
+    if words[0] == "desk":
+        from .desk import main as serve_blender
+
+        return serve_blender()
     from ..blender.renderer import main as render
 
     return render()

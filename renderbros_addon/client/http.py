@@ -21,7 +21,7 @@ from ..protocol.access import (
 )
 from ..protocol.checks import CheckList, CheckView
 from ..protocol.expectations import ExpectedFrame
-from ..protocol.jobs import FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
+from ..protocol.jobs import FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView, TileList, TileView
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
@@ -89,6 +89,10 @@ class DispatcherClient(Connection):
 
     def frame(self, job_id: str, frame: int) -> FrameView:
         return self.call("GET", f"/jobs/{job_id}/frames/{frame}", FrameView)
+
+    def tiles(self, job_id: str, frame: int) -> tuple[TileView, ...]:
+        """The parts of a frame that are rendered so far; none once it is finished."""
+        return self.call("GET", f"/jobs/{job_id}/frames/{frame}/tiles", TileList).tiles
 
     def log(self, job_id: str, after: int = 0) -> JobLog:
         """The job's history after the entry with id ``after``."""

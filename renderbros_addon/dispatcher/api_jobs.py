@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
-from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView
+from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView, TileList
 from . import accounts, checks, discretion, jobs, tasks, views
 from .callers import Caller
 from .dependencies import CallingAccount, IdempotencyKey, Service, answered, respond
@@ -154,6 +154,14 @@ def get_frame(job_id: Identifier, frame: Frame, service: Service, caller: Callin
     if not found:
         raise NotFound(f"job {job_id} has no frame {frame}", word="unknown_frame")
     return found[0]
+
+
+@router.get("/{job_id}/frames/{frame}/tiles")
+def list_tiles(job_id: Identifier, frame: Frame, service: Service, caller: CallingAccount) -> TileList:
+    """What there is of a frame that is rendered in tiles and not finished yet."""
+    with service.store.read() as conn:
+        jobs.check_account(conn, job_id, caller.account)
+        return TileList(tiles=views.tile_views(conn, job_id, frame))
 
 
 @router.get("/{job_id}/checks")

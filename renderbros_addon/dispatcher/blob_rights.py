@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, literal_column, or_, select, union
 
 from ..protocol.access import Role
 from ..protocol.jobs import LogEntry
-from ..protocol.states import LeaseStatus
+from ..protocol.states import LeaseStatus, TaskKind
 from . import accounts, jobs, sent_blobs
 from .callers import Caller
 from .errors import Forbidden, TooLarge
@@ -72,6 +72,17 @@ _CAME_OF_JOBS = Prepared(
         .join(results, results.c.id == frames.c.result_id)
         .join(result_files, result_files.c.result_id == results.c.id)
         .where(result_files.c.sha256 == bindparam("same"), jobs_table.c.account == bindparam("also")),
+        # A tile that its frame will be made of. What a check rendered is nobody's business.
+        select(jobs_table.c.id)
+        .join(results, results.c.job_id == jobs_table.c.id)
+        .join(tasks, tasks.c.id == results.c.task_id)
+        .where(
+            results.c.sha256 == bindparam("tile"),
+            tasks.c.result_id == results.c.id,
+            results.c.status == literal_column("'accepted'"),
+            tasks.c.kind == literal_column(f"'{TaskKind.RENDER}'"),
+            jobs_table.c.account == bindparam("tiles_of"),
+        ),
     )  # type: ignore[arg-type]
 )
 
@@ -237,7 +248,9 @@ class _Submitter(_Account):
         with self._store.read() as conn:
             if accounts.owns_blob(conn, self._id, sha256):
                 return True
-            return _CAME_OF_JOBS.first(conn, who=self._id, what=sha256, same=sha256, also=self._id) is not None
+            me, what = self._id, sha256
+            found = _CAME_OF_JOBS.first(conn, who=me, what=what, same=what, also=me, tile=what, tiles_of=me)
+            return found is not None
 
     def has_sent(self, sha256: str) -> bool:
         with self._store.read() as conn:

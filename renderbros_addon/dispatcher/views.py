@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select
 
 from ..protocol.frames import frame_file_name
-from ..protocol.jobs import FrameFile, FrameView, JobLog, JobSpec, JobView, Reason, RunningTask
+from ..protocol.jobs import FrameFile, FrameView, JobLog, JobSpec, JobView, Reason, RunningTask, TileView
 from ..protocol.leases import Progress
+from ..protocol.regions import Region
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, FrameStatus, JobStatus, LeaseStatus, TaskKind, TaskStatus, WorkerStatus
 from ..protocol.workers import WorkerView
@@ -22,6 +23,7 @@ from .progress import ProgressBoard
 from .store import entry_of
 from .tables import AnyRow, events, frames, leases
 from .tables import jobs as jobs_table
+from .tables import results as results_table
 from .tables import tasks as tasks_table
 from .tables import workers as workers_table
 from .trust import NEW
@@ -179,6 +181,34 @@ def _frame_status(pairs: set[tuple[str, str]]) -> FrameStatus:
     if rendering & {TaskStatus.LEASED, TaskStatus.SUBMITTED, TaskStatus.ACCEPTED}:
         return FrameStatus.RENDERING
     return FrameStatus.WAITING
+
+
+_TILES = Prepared(
+    select(tasks_table.c.x0, tasks_table.c.y0, tasks_table.c.x1, tasks_table.c.y1, results_table.c.output)
+    .join(results_table, results_table.c.id == tasks_table.c.result_id)
+    .where(
+        tasks_table.c.job_id == bindparam("of"),
+        tasks_table.c.frame == bindparam("frame"),
+        tasks_table.c.kind == literal_column(f"'{TaskKind.RENDER}'"),
+        tasks_table.c.status == literal_column(f"'{TaskStatus.ACCEPTED}'"),
+    )
+    .order_by(tasks_table.c.ordinal)
+)
+
+
+def tile_views(conn: Connection, job_id: str, frame: int) -> tuple[TileView, ...]:
+    """The accepted tiles of a frame that is not finished; of a finished one they are deleted."""
+    finished = select(frames.c.frame).where(
+        frames.c.job_id == job_id, frames.c.frame == frame, frames.c.state.in_(FINISHED)
+    )
+    if not tasks.is_tiled(jobs.spec_of(jobs.load(conn, job_id))) or conn.execute(finished).first():
+        return ()
+    return tuple(
+        TileView(
+            region=Region(x0=row.x0, y0=row.y0, x1=row.x1, y1=row.y1), output=Output.model_validate_json(row.output)
+        )
+        for row in _TILES.all(conn, of=job_id, frame=frame)
+    )
 
 
 def job_log(conn: Connection, job_id: str, after: int) -> JobLog:

@@ -26,7 +26,7 @@ from .expectations import MAX_EXPECTED, ExpectedFrame
 from .formats import StillFormat, checked_ending
 from .frames import MAX_FRAME, MAX_FRAMES, MIN_FRAME, frame_file_name
 from .movies import Playback
-from .regions import MAX_SIDE, TileGrid
+from .regions import MAX_SIDE, Region, TileGrid
 from .results import Output
 from .states import FailureCode, FrameStatus, JobStatus, TaskKind, TaskStatus
 
@@ -324,6 +324,18 @@ class JobList(Wire):
 
 class FrameList(Wire):
     frames: tuple[FrameView, ...]
+
+
+class TileView(Wire):
+    """A part of a frame that is rendered and found good, while the frame is not finished: linear, not denoised."""
+
+    region: Region
+    output: Output
+    """Its bytes are at ``/blobs/{sha256}`` until the frame is finished."""
+
+
+class TileList(Wire):
+    tiles: tuple[TileView, ...]
 
 
 class JobChange(Wire):

@@ -20,6 +20,7 @@ from . import options, settings
 from .command import command
 from .errors import UsageError
 from .farm import LocalFarm
+from .lending import LendingOptions, terms_of
 from .output import Output
 from .own_process import own_command, stop_with_parent, stopped_by_signals
 
@@ -42,6 +43,8 @@ Sandbox = Annotated[
     str | None,
     typer.Option("--sandbox", metavar="auto|required|off", help="The system's guards around renderers."),
 ]
+
+_AT_ANY_TIME = LendingOptions()
 
 
 def register(app: typer.Typer) -> None:
@@ -153,7 +156,7 @@ def dispatcher(
         token = serving[0].new_operator_token
         if config.loopback and not private:
             keep_operator(chosen, url, token)
-        link = serving[0].sign_in_link(url) if sign_in_link and pages else None
+        link = serving[0].signed_in.link(url) if sign_in_link and pages else None
         told = {"status": "ready", "url": url} | ({"operator_token": token} if token else {})
         words = [url] + ([f"The operator's token, told only now: {token}"] if token else [])
         out.result(told | ({"sign_in": link} if link else {}), "\n".join(words))
@@ -173,7 +176,7 @@ def dispatcher(
 
 def _new_operator(out: Output, config: DispatcherConfig) -> int:
     """Make another operator on the data of a dispatcher, which may be running."""
-    from ..dispatcher.service import new_operator
+    from ..dispatcher.first_operator import new_operator
 
     token = new_operator(config)
     out.result({"status": "done", "operator_token": token}, f"The new operator's token, told only now: {token}")
@@ -241,7 +244,7 @@ def worker(
     ca: options.Ca = None,
     pin: options.Pin = None,
     insecure: options.Insecure = False,
-    stop_with_parent_: options.StopWithParent = False,
+    lending: LendingOptions = _AT_ANY_TIME,
 ) -> int:
     """Lend this machine: take tasks from a dispatcher and render them, until stopped."""
     from ..worker.agent import Agent
@@ -252,6 +255,7 @@ def worker(
         dispatcher=dispatcher, invite=invite, worker_name=name, worker_data=data, cache=cache,
         max_memory=max_memory, max_disk=max_disk, sandbox=sandbox, threads=threads, device=device, blender=blender,
         ca=ca, pin=pin, insecure=insecure or None, owner=_owner_in(owner_file) if owner_file else None,
+        **lending.given(),
     )  # fmt: skip
     try:
         with client_for(chosen, None) as client:  # says what is wrong with the address
@@ -279,9 +283,12 @@ def worker(
         max_disk=chosen.max_disk,
         sandbox=chosen.sandbox != "off",
         sandbox_required=chosen.sandbox == "required",
+        terms=terms_of(chosen),
+        status=lending.status and lending.status.absolute(),
+        control=lending.control and lending.control.absolute(),
     )
     stop = threading.Event()
-    if stop_with_parent_:
+    if lending.stop_with_parent:
         stop_with_parent(stop)
     with stopped_by_signals(stop) as exit_code:
         code = Agent(config).run(stop)

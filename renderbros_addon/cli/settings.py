@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ..worker.terms import parse_hours
 from .errors import UsageError
 
 PREFIX = "RENDERBROS_"
@@ -28,6 +29,11 @@ _WORDS = {"true": "auto", "1": "auto", "yes": "auto", "on": "auto", "false": "of
 Sandboxing = Annotated[
     Literal["auto", "required", "off"], BeforeValidator(lambda given: _WORDS.get(str(given).lower(), given))
 ]
+
+
+def _hours(given: str) -> str:
+    parse_hours(given)
+    return given
 
 
 def _data(name: str) -> Path:
@@ -121,6 +127,16 @@ class Settings(BaseSettings):
     device: Literal["CPU", "GPU"] | None = Field(
         default=None, description="The only kind of device this worker renders on; every kind it has if unset"
     )
+    hours: Annotated[str, AfterValidator(_hours)] | None = Field(
+        default=None, description="Local times at which this machine is lent, with commas between; always if unset"
+    )
+    only_when_idle: float | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="Lend this machine only after nobody used keyboard or mouse for so many minutes",
+    )
+    pause_on_battery: bool = Field(default=False, description="Do not render while a battery feeds this machine")
     task_timeout: float = Field(default=24 * 3600.0, gt=0, description="Seconds after which a task is given up")
     hang_timeout: float = Field(
         default=600.0, gt=0, description="Seconds without progress and without work after which a renderer is replaced"

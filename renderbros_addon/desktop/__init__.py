@@ -47,6 +47,8 @@ def _modules(*, fit: bool) -> Sequence[ModuleType]:
         connection,
         job_operators,
         jobs,
+        lending,
+        lending_panel,
         pictures,
         scene_settings,
         submit,
@@ -57,5 +59,5 @@ def _modules(*, fit: bool) -> Sequence[ModuleType]:
     # What is registered last goes first: children end before anything that they are heard by.
     return [
         preferences, connection, scene_settings, pictures, jobs, submit, job_operators, submit_panel, watch_panel,
-        activities,
+        lending, lending_panel, activities,
     ]  # fmt: skip

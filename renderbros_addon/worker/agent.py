@@ -27,8 +27,10 @@ from .log_ring import clean_text
 from .render_loop import RenderLoop
 from .renderer_process import RendererLost, RendererStopped
 from .renewer import Renewer
+from .report import Report
 from .scratch import RunFolder
 from .supervisor import Supervisor
+from .throttle import Throttle
 from .uploader import UPLOADS, Uploader
 
 log = logging.getLogger("renderbros.worker")
@@ -59,6 +61,15 @@ class Agent:
         Returns an exit code: 0, or 1 if the worker could not start or was turned away, with the reason in the log.
         On the way out renderers are killed, leases handed back, and everything temporary is removed.
         """
+        report = Report(self._config.status, self._config.dispatcher)
+        code = 1
+        try:
+            code = self._run(stop, report)
+        finally:
+            report.end(code)
+        return code
+
+    def _run(self, stop: threading.Event, report: Report) -> int:
         config = self._config
         try:
             config.data.mkdir(parents=True, exist_ok=True)
@@ -71,7 +82,7 @@ class Agent:
             try:
                 refused_at: float | None = None
                 while True:
-                    end = _Session(config, identity, run).run(stop)
+                    end = _Session(config, identity, run, report).run(stop)
                     if end is not _End.UNKNOWN:
                         return 1 if end is _End.FAILED else 0
                     now = time.monotonic()
@@ -91,10 +102,11 @@ class Agent:
 class _Session:
     """From one enrolment to its end: all threads, and what they share."""
 
-    def __init__(self, config: WorkerConfig, identity: Identity, run: RunFolder) -> None:
+    def __init__(self, config: WorkerConfig, identity: Identity, run: RunFolder, report: Report) -> None:
         self._config = config
         self._identity = identity
         self._run = run
+        self._report = report
         self._ended = threading.Event()
         self._end = _End.DONE
         self._board = Board()
@@ -122,6 +134,12 @@ class _Session:
 
     def _work(self, checker: ImageChecker) -> None:
         config = self._config
+        self._report.know(name=self._identity.name)
+        throttle = Throttle(
+            config.terms, config.control, self._board, self._supervisor, self._report, self._hand_back,
+            self._ended.set, self._ended,
+        )  # fmt: skip
+        self._start(throttle.run)
         guard = self._supervisor.guard
         if config.sandbox_required and not guard.by_the_system:
             log.error(
@@ -169,9 +187,13 @@ class _Session:
             release=self._release,
             ended=self._ended,
         )
-        uploader = Uploader(self._board, patient, checker, results, capabilities, self._ended)
+        uploader = Uploader(
+            self._board, patient, checker, results, capabilities, self._report.delivered, self._ended
+        )  # fmt: skip
         hasty = self._client(retry_for=0.0, timeout=(3.0, 10.0))
         renewer = Renewer(self._board, hasty, self._supervisor, self._ended)
+        self._report.know(worker_id=enrolled.id, devices=tuple(device.name for device in capabilities.devices))
+        throttle.start()
         events.start()
         for work in (feeder.run, *[uploader.run] * UPLOADS, renewer.run):
             self._start(work)
@@ -265,12 +287,15 @@ class _Session:
         held = [task.lease for task in self._board.held()]
         if held:
             log.info("handing back %d tasks", len(held))
+        self._hand_back(held)
+        _join([closing, *self._threads], _JOIN_SECONDS)
+
+    def _hand_back(self, held: list[Lease]) -> None:
         # Daemons, because the interpreter would wait for a pool's threads however long a dead dispatcher takes.
         releasing = [threading.Thread(target=self._release, args=(lease,), daemon=True) for lease in held]
         for thread in releasing:
             thread.start()
         _join(releasing, _LEAVE_SECONDS)
-        _join([closing, *self._threads], _JOIN_SECONDS)
 
     def _release(self, lease: Lease) -> None:
         client = DispatcherClient(

@@ -92,9 +92,40 @@ class Board:
     _alone: set[str] = field(default_factory=set)
     """Jobs of which tiles that were rendered at once failed."""
     _open: bool = True
+    _held_back: bool = False
     paused: bool = False
     """Told by the dispatcher, which gives a paused worker no leases; so this only explains the quiet."""
     last_job: str | None = None
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the machine's owner allows no work now; see :meth:`hold_back`."""
+        return self._held_back
+
+    def hold_back(self, *, at_once: bool) -> list[HeldTask]:
+        """Take no tasks until :meth:`go_on`. Returns those whose leases are to be handed back: all that are not begun,
+        and ``at_once`` also what is being rendered, which is interrupted. Whoever works on them drops them.
+
+        What is finished is delivered all the same. To be called again while it lasts: a lease may have been under way.
+        """
+        with self._changed:
+            self._held_back = True
+            begun = {Stage.RENDERING} if at_once else set()
+            stages = {Stage.FETCHING, Stage.READY} | begun
+            given = [task for task in self._held.values() if task.stage in stages and not task.cancelled]
+            for task in given:
+                task.cancelled = True
+            rendering = [task for task in given if task.stage is Stage.RENDERING]
+            self._changed.notify_all()
+        if rendering:
+            self.interrupt(rendering[0])
+        return given
+
+    def go_on(self) -> None:
+        """The machine's owner allows work again."""
+        with self._changed:
+            self._held_back = False
+            self._changed.notify_all()
 
     def add(self, lease: Lease) -> HeldTask:
         """A lease was taken."""
@@ -267,7 +298,7 @@ class Board:
     def _wanted(self) -> int:
         stages = [task.stage for task in self._held.values() if not task.cancelled]
         unsent = stages.count(Stage.FINISHED)
-        if not self._open or unsent >= _MOST_UNSENT:
+        if not self._open or self._held_back or unsent >= _MOST_UNSENT:
             return 0
         low, high = self._pace.marks()
         in_hand = len(stages) - unsent

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..protocol.jobs import DeviceKind
+from .terms import Terms
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class WorkerConfig:
     """Put the renderer behind the system's guards (``bwrap``, Landlock, seccomp) as far as they work here."""
     sandbox_required: bool = False
     """Do not start where the system keeps neither files nor network from the renderer."""
+    terms: Terms = field(default_factory=Terms)
+    status: Path | None = None
+    """Where to keep a :class:`WorkerReport` for whoever is at this machine."""
+    control: Path | None = None
+    """A file with an :class:`OwnerWord`, which may change at any time."""
     poll_seconds: float = 20.0
     """How long one request for work may wait; at most 10 with ``once``."""
 

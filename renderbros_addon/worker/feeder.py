@@ -94,7 +94,7 @@ class Feeder:
         batch = self._poll.lease(request, wait=self._poll_seconds)
         self._board.answered(wanted, len(batch.leases))
         self._refused = False
-        if self._ended.is_set():
+        if self._ended.is_set() or self._board.held_back:
             # They came after all that was held was handed back.
             for lease in batch.leases:
                 self._release(lease)

@@ -83,6 +83,8 @@ class RenderLoop:
             idle_from = time.monotonic()
 
     def _idle(self, seconds: float) -> None:
+        if self._board.held_back:
+            return  # whoever uses the machine has all of it
         coming = self._board.coming_job(but=None)
         self._supervisor.prepare(coming)
         if coming is None and seconds > _REST_SECONDS:

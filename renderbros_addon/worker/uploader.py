@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ..client.errors import ClientError, DispatcherError, DispatcherUnreachable, Stopped
@@ -71,7 +72,7 @@ class Uploader:
     """Reports finished tasks, by a client that keeps trying until the dispatcher is back.
 
     :meth:`run` is for several threads: files go side by side, results in the order in which they were rendered: by that
-    the dispatcher knows what a renderer had rendered before.
+    the dispatcher knows what a renderer had rendered before. ``delivered`` is called with what it wanted.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Uploader:
         checker: ImageChecker,
         results: Path,
         capabilities: Capabilities,
+        delivered: Callable[[HeldTask, Image], None],
         ended: threading.Event,
     ) -> None:
         self._board = board
@@ -88,6 +90,7 @@ class Uploader:
         self._checker = checker
         self._results = results
         self._blender = f"{capabilities.blender} ({capabilities.build})"
+        self._delivered = delivered
         self._ended = ended
         self._taking = threading.Lock()
         self._turns = Turns()
@@ -206,6 +209,8 @@ class Uploader:
             began = time.monotonic()
             answer = self._client.result(lease_id, report, key=key)
             self._board.travelled(time.monotonic() - began)
+            if answer.wanted:
+                self._delivered(task, task.outcome)
             if answer.late or not answer.wanted:
                 log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)
 

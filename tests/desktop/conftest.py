@@ -1,4 +1,5 @@
-"""The extension, registered in the Blender that runs the tests, as it is in an artist's."""
+"""The extension, registered in the Blender that runs the tests, as it is in an artist's; a dispatcher and a scene, as the
+worker's tests have them."""
 
 from __future__ import annotations
 
@@ -10,9 +11,13 @@ from typing import Any
 import bpy
 import pytest
 from scenes import fresh_scene
+from worker.conftest import dispatcher, scene, submit
 
 import renderbros_addon
-from renderbros_addon.desktop import activities, jobs, preferences, submit
+from renderbros_addon.desktop import activities, jobs, preferences
+from renderbros_addon.desktop import submit as submitting
+
+__all__ = ["dispatcher", "scene", "submit"]
 
 
 class Artist:
@@ -51,7 +56,7 @@ class Artist:
             activities.look()
             if time.monotonic() > deadline:
                 running = [(one.purpose, one.step, one.child.log_tail) for one in activities.everything()]
-                known = submit.findings(self.scene)
+                known = submitting.findings(self.scene)
                 raise AssertionError(f"never came: {what}\n{running}\n{known}\n{jobs.listed()}\n{jobs.trouble()}")
             time.sleep(0.01)
 

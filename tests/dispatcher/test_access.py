@@ -420,7 +420,8 @@ def test_guesses_are_slowed_down_and_logged(tmp_path: Path, caplog: pytest.LogCa
 
 
 def test_the_first_start_tells_the_operators_token_and_no_other_does(tmp_path: Path) -> None:
-    from renderbros_addon.dispatcher.service import Dispatcher, new_operator
+    from renderbros_addon.dispatcher.first_operator import new_operator
+    from renderbros_addon.dispatcher.service import Dispatcher
 
     told = []
     for _ in range(2):

@@ -149,11 +149,12 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
         lent.prop(self, "lend_outlives")
 
 
-def paragraphs(layout: Any, text: str, icon: str = "NONE") -> None:
-    """``text`` in as many labels as it takes where it is drawn: Blender's labels don't break lines."""
-    width, line = _characters(), ""
+def paragraphs(layout: Any, text: str, icon: str = "NONE", width: int | None = None) -> None:
+    """``text`` in as many labels as it takes, since Blender's don't break lines: of ``width`` characters, or as many
+    as fit where it is drawn."""
+    most, line = width or _characters(), ""
     for word in text.split():
-        if line and len(line) + len(word) >= width:
+        if line and len(line) + len(word) >= most:
             layout.label(text=line, icon=icon)
             line, icon = "", "BLANK1" if icon != "NONE" else "NONE"
         line = f"{line} {word}" if line else word

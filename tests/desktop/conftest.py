@@ -1,5 +1,5 @@
-"""The extension, registered in the Blender that runs the tests, as it is in an artist's; a dispatcher and a scene, as the
-worker's tests have them."""
+"""The extension, registered in the Blender that runs the tests, as it is in an artist's; a dispatcher and a scene, as
+the worker's tests have them."""
 
 from __future__ import annotations
 

@@ -132,12 +132,12 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
 
         layout.use_property_split = True
         farm.draw(layout, self)
-        box = layout.column(heading="Cache", align=True)
-        box.prop(self, "cache_folder")
-        box.prop(self, "cache_gb")
-        box.prop(self, "expect_seconds")
-        lent = layout.column(heading="Lending", align=True)
-        for name in ("lend_memory_gb", "lend_threads", "lend_device", "lend_only_idle"):
+        layout.label(text="Sending")
+        layout.prop(self, "expect_seconds")
+        layout.label(text="Lending")
+        lent = layout.column(align=True)
+        lent.prop(self, "cache_folder")
+        for name in ("cache_gb", "lend_memory_gb", "lend_threads", "lend_device", "lend_only_idle"):
             lent.prop(self, name)
         if self.lend_only_idle:
             lent.prop(self, "lend_idle_minutes")
@@ -152,13 +152,19 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
 def paragraphs(layout: Any, text: str, icon: str = "NONE", width: int | None = None) -> None:
     """``text`` in as many labels as it takes, since Blender's don't break lines: of ``width`` characters, or as many
     as fit where it is drawn."""
+    column = layout.column(align=True)
     most, line = width or _characters(), ""
     for word in text.split():
         if line and len(line) + len(word) >= most:
-            layout.label(text=line, icon=icon)
+            column.label(text=line, icon=icon)
             line, icon = "", "BLANK1" if icon != "NONE" else "NONE"
         line = f"{line} {word}" if line else word
-    layout.label(text=line, icon=icon)
+    column.label(text=line, icon=icon)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _characters() -> int:

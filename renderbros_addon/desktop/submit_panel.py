@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from . import activities, scene_settings, submit
-from .preferences import paragraphs
+from .preferences import count, paragraphs
 
 _MOST = 12
 """Lines of a list; the rest is counted."""
@@ -61,7 +61,7 @@ def _findings(layout: Any, scene: Any) -> None:
         box = layout.box()
         _list(
             box,
-            f"{len(known.missing)} missing files",
+            count(len(known.missing), "missing file"),
             [f"{one['user']}: {one['path']}" + (f" ({one['why']})" if one["why"] else "") for one in known.missing],
             "ERROR",
         )
@@ -70,8 +70,8 @@ def _findings(layout: Any, scene: Any) -> None:
         paragraphs(layout.box(), known.problem, "ERROR")
     if looked := known.looked:
         box = layout.box()
-        sent = f"{_count(looked['files'], 'file')} of {looked['size'] / 1e6:.1f} MB"
-        box.label(text=f"{_count(looked['frames'], 'frame')}, {sent}", icon="INFO")
+        sent = f"{count(looked['files'], 'file')} of {looked['size'] / 1e6:.1f} MB"
+        box.label(text=f"{count(looked['frames'], 'frame')}, {sent}", icon="INFO")
         if scene.renderbros.cut != "WHOLE" and looked["whole_because"]:
             paragraphs(box, "Not cut into tiles: " + " ".join(looked["whole_because"]), "ERROR")
         for note in looked["notes"][:_MOST]:
@@ -131,10 +131,6 @@ def _list(layout: Any, title: str, lines: list[str], icon: str) -> None:
         column.label(text=line, icon="BLANK1")
     if len(lines) > _MOST:
         column.label(text=f"and {len(lines) - _MOST} more", icon="BLANK1")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def register() -> None:

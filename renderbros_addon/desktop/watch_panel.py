@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from . import activities, job_operators, jobs
-from .preferences import paragraphs
+from .preferences import count, paragraphs
 from .submit_panel import clock
 
 _ICONS = {
@@ -73,7 +73,7 @@ def _draw_job(layout: Any, job: jobs.Job) -> None:
         for line in facts["running"][:6]:
             column.label(text=line, icon="BLANK1")
     if job.out:
-        text = f"{len(job.files)} frames are in {job.out}"
+        text = f"{count(len(job.files), 'frame')} in {job.out}"
         column.label(text=text, icon="CHECKMARK" if job.here else "IMPORT")
     if job.trouble:
         paragraphs(column, job.trouble, "ERROR")

@@ -19,16 +19,35 @@ def cache_references() -> Iterator[Reference]:
     """Every path of a modifier, a particle system or a rigid body world."""
     for thing in bpy.data.objects:
         for modifier in thing.modifiers:
+            yield from _of_modifier(modifier, thing, f'Modifier "{modifier.name}" of {described(thing)}')
+    for user, cache, block in _point_caches():
+        yield from _point_cache(cache, block, user)
+
+
+def point_caches() -> Iterator[tuple[Any, Any]]:
+    """(cache, the data-block that has it) for every simulation of the older physics."""
+    for _, cache, block in _point_caches():
+        if cache is not None:
+            yield cache, block
+
+
+def _point_caches() -> Iterator[tuple[str, Any, Any]]:
+    for thing in bpy.data.objects:
+        for modifier in thing.modifiers:
             user = f'Modifier "{modifier.name}" of {described(thing)}'
-            yield from _of_modifier(modifier, thing, user)
+            if modifier.type in ("CLOTH", "SOFT_BODY"):
+                yield user, modifier.point_cache, thing
+            elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
+                for surface in modifier.canvas_settings.canvas_surfaces:
+                    yield user, surface.point_cache, thing
         for system in thing.particle_systems:
             user = f'Particle system "{system.name}" of {described(thing)}'
-            yield from _point_cache(system.point_cache, thing, user)
+            yield user, system.point_cache, thing
             if system.cloth is not None:
-                yield from _point_cache(system.cloth.point_cache, thing, user)
+                yield user, system.cloth.point_cache, thing
     for scene in bpy.data.scenes:
         if scene.rigidbody_world is not None:
-            yield from _point_cache(scene.rigidbody_world.point_cache, scene, f"Rigid body world of {described(scene)}")
+            yield f"Rigid body world of {described(scene)}", scene.rigidbody_world.point_cache, scene
 
 
 def unbaked() -> Iterator[str]:
@@ -85,8 +104,19 @@ def _baked(cache: Any, block: Any) -> bool:
         return False
     if cache.is_baked or cache.use_external:
         return True
-    kept = {int(file.stem.split("_")[-2]) for found in _point_cache(cache, block, "") for file in found.files()}
+    kept = {int(file.stem.split("_")[-2]) for file in written_frames(cache, block)}
     return set(range(cache.frame_start, cache.frame_end + 1, cache.frame_step)) <= kept
+
+
+def written_frames(cache: Any, block: Any) -> list[Path]:
+    """The files of a cache that ``block`` has."""
+    return [file for found in _point_cache(cache, block, "") for file in found.files()]
+
+
+def fluid_frames(domain: Any) -> Cached:
+    """What lies in the folder of a fluid's cache."""
+    folders = ("config", "data", "guiding", "mesh", "noise", "particles")
+    return Cached(folders, r"\w+\.(uni|vdb|obj\.gz|bobj\.gz|obj|raw|npz)", baked=domain.has_cache_baked_any)
 
 
 def _of_modifier(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
@@ -102,17 +132,10 @@ def _of_modifier(modifier: Any, thing: Any, user: str) -> Iterator[Reference]:
         yield Reference(user, absolute(modifier.filepath, thing), "image", at(modifier), frames, need)
     elif modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN" and modifier.domain_settings is not None:
         domain = modifier.domain_settings
-        folders = ("config", "data", "guiding", "mesh", "noise", "particles")
-        frames = Cached(folders, r"\w+\.(uni|vdb|obj\.gz|bobj\.gz|obj|raw|npz)", baked=domain.has_cache_baked_any)
         path = absolute(domain.cache_directory, thing)
-        yield Reference(user, path, "fluid cache", at(domain, "cache_directory"), frames)
+        yield Reference(user, path, "fluid cache", at(domain, "cache_directory"), fluid_frames(domain))
     elif modifier.type == "NODES":
         yield from _bakes(modifier, thing, user)
-    elif modifier.type in ("CLOTH", "SOFT_BODY"):
-        yield from _point_cache(modifier.point_cache, thing, user)
-    elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
-        for surface in modifier.canvas_settings.canvas_surfaces:
-            yield from _point_cache(surface.point_cache, thing, user)
 
 
 _BAKED = r"[\w.-]+\.(json|blob|vdb)"

@@ -20,6 +20,7 @@ from .named_inside import USD_EXTENSIONS, every_layer
 from .open_shading import refuse_open_shading
 from .references import Need, Reference, block_references, library_references, lost_blocks
 from .scene_paths import as_spelled, blenders_own, inside_root
+from .stilling import write_no_new_caches
 
 _OUTSIDE = "renderbros-outside"
 """A folder that no job has: a path outside of the job's files is pointed there and is missing."""
@@ -51,6 +52,7 @@ def confine(root: Path, source_root: str | None) -> list[MissingFile]:
         # Setting a path has Blender load the file again, so what is in place is left alone.
         if reference.point is not None and place != os.path.normpath(reference.path):
             reference.point(place)
+    write_no_new_caches(_folder)
     for node in computed_imports():
         node.cut()
         missing.append(MissingFile(path=COMPUTED, user=node.user))
@@ -117,12 +119,16 @@ def _writable(reference: Reference, place: str) -> str:
     files = replace(reference, path=place).files()
     if all(os.access(file, os.W_OK) for file in files):
         return place
-    copy = Path(tempfile.mkdtemp(prefix=_COPIED))
+    copy = _folder()
     for file in files:
         to = copy / file.relative_to(place)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, to)
     return str(copy)
+
+
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix=_COPIED))
 
 
 def _drop_copies() -> None:

@@ -6,7 +6,7 @@ import gzip
 import logging
 import re
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import bpy
 from ..protocol.states import FailureCode
 from .failures import scene_fault
 from .same_frame import forget
+from .stilling import still
 from .versions import running_series
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _zstd_start(path: Path) -> bytes | None:
 def open_blend(path: Path) -> tuple[str, ...]:
     """Open ``path`` with all of its scripts, drivers and handlers blocked; return what Blender warned of.
 
+    Its simulations do not run before it is evaluated next.
+
     Raises CannotServe: ``missing_file``, ``corrupt_blend`` or ``newer_blend``. The file open before is gone then, or
     is still there: open another before going on.
     """
@@ -136,15 +139,15 @@ def _newer(path: Path, saved_by: str) -> Exception:
 
 @contextmanager
 def _load_noticed() -> Iterator[list[str]]:
-    """Yield a list that gets an entry when Blender has loaded a file."""
+    """Yield a list that gets an entry when Blender has loaded a file; while this lasts its simulations are off."""
     loaded: list[str] = []
+    with ExitStack() as undo:
 
-    @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
-    def note(*_: object) -> None:
-        loaded.append(bpy.data.filepath)
+        @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+        def note(*_: object) -> None:
+            loaded.append(bpy.data.filepath)
+            undo.callback(still())
 
-    bpy.app.handlers.load_post.append(note)
-    try:
+        bpy.app.handlers.load_post.append(note)
+        undo.callback(bpy.app.handlers.load_post.remove, note)
         yield loaded
-    finally:
-        bpy.app.handlers.load_post.remove(note)

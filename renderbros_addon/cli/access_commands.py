@@ -19,6 +19,7 @@ from .command import command
 from .connecting import AS_SET, Connecting, client_for, connect, kept_for, secret_in
 from .errors import CommandError, UsageError
 from .output import Output
+from .worker_commands import find_worker
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -148,20 +149,32 @@ def forget(chosen: settings.Settings) -> bool | None:
 def tokens(
     out: Output,
     /,
-    what: Annotated[str, typer.Argument(metavar="[list|revoke|rotate]", help="What to do.")] = "list",
-    token_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Of the token to revoke.", show_default=False)
+    what: Annotated[str, typer.Argument(metavar="[list|revoke|void|rotate]", help="What to do.")] = "list",
+    whose: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="Of the token to revoke; or the id or name of a worker whose token is to be void.",
+            show_default=False,
+        ),
     ] = None,
     to: Connecting = AS_SET,
 ) -> int:
-    """List who has a token, revoke one of them, or change one's own for another."""
-    if what not in ("list", "revoke", "rotate") or (what == "revoke") != (token_id is not None):
-        raise UsageError("say list, revoke ID or rotate")
+    """List who has a token, revoke one, change one's own for another, or make a worker's void."""
+    if what not in ("list", "revoke", "void", "rotate") or (what in ("revoke", "void")) != (whose is not None):
+        raise UsageError("say list, revoke ID, void WORKER or rotate")
     chosen = to.settings()
     with connect(to) as client:
-        if token_id is not None:
-            client.revoke_token(token_id)
-            out.result({"status": "revoked", "token": token_id}, f"token {token_id} opens nothing any more")
+        if what == "revoke" and whose is not None:
+            client.revoke_token(whose)
+            out.result({"status": "revoked", "token": whose}, f"token {whose} opens nothing any more")
+        elif what == "void" and whose is not None:
+            worker = client.renew_worker_token(find_worker(client, whose).id)
+            out.result(
+                {"status": "void", "worker": worker.model_dump(mode="json")},
+                f"the token of {worker.name} opens nothing any more. Whoever has the secret in its data folder gets "
+                f"another one, as the worker itself does by and by; to keep it out, say: renderbros ban {worker.id}",
+            )
         elif what == "rotate":
             before = kept_for(chosen)
             kept = before is not None and before.token == client.token

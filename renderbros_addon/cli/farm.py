@@ -18,8 +18,8 @@ from typing import IO, Any
 
 import psutil
 
-from ..client.credentials import write_secret
 from ..dispatcher.tokens import INVITE, new_secret
+from ..protocol.on_disk import write_secret
 from ..worker.identity import kept_secret
 from .errors import CommandError
 from .janitor import end_tree, remove

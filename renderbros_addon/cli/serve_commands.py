@@ -156,7 +156,7 @@ def dispatcher(
         token = serving[0].new_operator_token
         if config.loopback and not private:
             keep_operator(chosen, url, token)
-        link = serving[0].sign_in_link(url) if sign_in_link and pages else None
+        link = serving[0].signed_in.link(url) if sign_in_link and pages else None
         told = {"status": "ready", "url": url} | ({"operator_token": token} if token else {})
         words = [url] + ([f"The operator's token, told only now: {token}"] if token else [])
         out.result(told | ({"sign_in": link} if link else {}), "\n".join(words))
@@ -176,7 +176,7 @@ def dispatcher(
 
 def _new_operator(out: Output, config: DispatcherConfig) -> int:
     """Make another operator on the data of a dispatcher, which may be running."""
-    from ..dispatcher.service import new_operator
+    from ..dispatcher.first_operator import new_operator
 
     token = new_operator(config)
     out.result({"status": "done", "operator_token": token}, f"The new operator's token, told only now: {token}")

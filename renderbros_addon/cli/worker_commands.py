@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def workers(out: Output, /, which: MaybeWhich = None, to: Connecting = AS_SET) -> int:
     """List the workers of a dispatcher and how far each is trusted; or one of them, with the checks of its results."""
     with connect(to) as client:
-        found = client.workers() if which is None else (_find(client, which),)
+        found = client.workers() if which is None else (find_worker(client, which),)
         checks = None if which is None else client.worker_checks(found[0].id)
     told = {"status": "ok", "workers": [one.model_dump(mode="json") for one in found]}
     if checks is None:
@@ -49,14 +49,14 @@ def workers(out: Output, /, which: MaybeWhich = None, to: Connecting = AS_SET) -
 def ban(out: Output, /, which: Which, to: Connecting = AS_SET) -> int:
     """Give a worker nothing any more; what it has in hand goes to others."""
     with connect(to) as client:
-        one = client.ban_worker(_find(client, which).id)
+        one = client.ban_worker(find_worker(client, which).id)
     return _told(out, one)
 
 
 def pardon(out: Output, /, which: Which, to: Connecting = AS_SET) -> int:
     """End a worker's ban or quarantine; it begins with a probation."""
     with connect(to) as client:
-        one = client.pardon_worker(_find(client, which).id)
+        one = client.pardon_worker(find_worker(client, which).id)
     return _told(out, one)
 
 
@@ -66,7 +66,7 @@ def _told(out: Output, one: WorkerView) -> int:
     return 0
 
 
-def _find(client: DispatcherClient, which: str) -> WorkerView:
+def find_worker(client: DispatcherClient, which: str) -> WorkerView:
     """The worker of that id, or the only one of that name."""
     found = [one for one in client.workers() if which in (one.id, one.name)]
     if not found:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import requests
 
+from ..protocol.on_disk import sync_folder
 from .coding import CODING, PROBE, Packing, compressed
 from .connection import Connection, may_pass, problem_of, unreachable
 from .errors import DispatcherUnreachable, WrongDigest, error_for
@@ -342,13 +343,3 @@ class _Download:
 
 def _ignore(done: int, size: int) -> None:
     """No one wants to know."""
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut; Windows has no such call and needs none."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from ..protocol.on_disk import write_secret
 
 log = logging.getLogger("renderbros.client")
 
@@ -97,18 +98,6 @@ class Credentials:
     def _locked(self) -> FileLock:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self._file.with_suffix(".lock"), timeout=10)
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Put ``text`` into the file ``path``, which no other user can read at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _key(url: str) -> str:

@@ -74,7 +74,9 @@ def mount(app: FastAPI, dispatcher: Dispatcher) -> None:
             return _form()
         address = address_of(request)
         try:
-            caller = await run_in_threadpool(dispatcher.live_account, dispatcher.links.find(link[:200]))
+            caller = await run_in_threadpool(
+                dispatcher.signed_in.live_account, dispatcher.signed_in.links.find(link[:200])
+            )
             if caller is None:
                 dispatcher.rates.take(Limited.FAILURES, address)
                 raise Unauthorized("This link was used already, or is too old.")
@@ -98,7 +100,7 @@ def mount(app: FastAPI, dispatcher: Dispatcher) -> None:
 
     @app.post("/sign-out", include_in_schema=False)
     async def sign_out(request: Request) -> Response:
-        dispatcher.sessions.drop(request.cookies.get(COOKIE))
+        dispatcher.signed_in.sessions.drop(request.cookies.get(COOKIE))
         answer = RedirectResponse("/sign-in", 303, _HEADERS)
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer
@@ -122,7 +124,7 @@ def _welcome(request: Request, dispatcher: Dispatcher, caller: Caller) -> Respon
     answer = HTMLResponse(page, headers=_HEADERS)
     answer.set_cookie(
         COOKIE,
-        dispatcher.sessions.make(caller.id),
+        dispatcher.signed_in.sessions.make(caller.id),
         max_age=int(SESSION_SECONDS),
         path="/",
         httponly=True,
@@ -134,7 +136,7 @@ def _welcome(request: Request, dispatcher: Dispatcher, caller: Caller) -> Respon
 
 def caller_of_session(dispatcher: Dispatcher, session: str | None) -> Caller:
     """Who is signed in; Unauthorized if nobody is, or no more."""
-    found = dispatcher.live_account(dispatcher.sessions.find(session))
+    found = dispatcher.signed_in.live_account(dispatcher.signed_in.sessions.find(session))
     if found is None:
         raise Unauthorized("sign in first")
     return found

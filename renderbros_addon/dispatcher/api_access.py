@@ -132,4 +132,4 @@ def revoke_token(token_id: Identifier, request: Request, service: Service, calle
 @router.post("/events/ticket", status_code=201)
 def make_ticket(service: Service, caller: CallingAccount) -> Ticket:
     """For a browser, which can't send a token with a WebSocket: ``/events?ticket=…`` within half a minute, once."""
-    return Ticket(ticket=service.tickets.make(caller.id), seconds=TICKET_SECONDS)
+    return Ticket(ticket=service.signed_in.tickets.make(caller.id), seconds=TICKET_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
@@ -15,15 +16,20 @@ from starlette.requests import ClientDisconnect
 
 from ..protocol.base import Sha256
 from ..protocol.problems import CONTENT_TYPE, Problem
-from .blob_rights import AnyHolder, Holder
+from .blob_rights import AnyHolder, BlobHolder
 from .blobs import CHUNK, BlobBusy, BlobMismatch, BlobStore, BlobTooLarge, PartialUpload, StorageFull, WrongOffset
+from .dependencies import address_of
 from .errors import RequestRefused
 from .inflating import CODING, BadCoding, Bomb, Inflater
 
 log = logging.getLogger("renderbros.dispatcher")
+security = logging.getLogger("renderbros.security")
 
 SILENCE = 60.0
 """Seconds an upload may send nothing before its connection is given up; what has arrived is kept."""
+
+SLOWEST = 1 << 10
+"""Bytes a second, in the mean of as long as that, below which it is given up too."""
 
 DRAIN = 8 << 20
 """Bytes of a refused upload that are read and dropped: a client in mid-send would otherwise lose the answer."""
@@ -52,27 +58,27 @@ def blobs_router(
     async def hold(request: Request, given: Any = Depends(authorize or _nobody)) -> None:  # noqa: B008
         request.state.holder = anybody if given is None else given
 
-    def tell(who: Holder, sha256: str) -> None:
+    def tell(who: BlobHolder, sha256: str) -> None:
         who.sent(sha256)
         if len(told) >= TOLD:
             told.clear()
         told.add((who.owner, sha256))
 
-    def look(who: Holder, sha256: str) -> tuple[int | None, int]:
+    def look(who: BlobHolder, sha256: str) -> tuple[int | None, int]:
         """Bytes of a blob that ``who`` has sent or may read, else None and how many it has sent so far."""
+        sent = who.has_sent(sha256)
+        if not sent and not who.may_read(sha256):
+            return None, store.kept(sha256, who.owner)
         size = store.size(sha256)
-        if size is not None and who.has_sent(sha256):
-            if (who.owner, sha256) not in told:
-                # We may have been killed between storing it and telling; then its client comes back and asks.
-                tell(who, sha256)
-            return size, 0
-        if size is not None and who.may_read(sha256):
-            return size, 0
-        return None, store.kept(sha256, who.owner)
+        if size is None:
+            return None, store.kept(sha256, who.owner)
+        if sent and (who.owner, sha256) not in told:
+            # We may have been killed between storing it and telling; then its client comes back and asks.
+            tell(who, sha256)
+        return size, 0
 
-    def look_at_size(who: Holder, sha256: str) -> int | None:
-        size = store.size(sha256)
-        return size if size is not None and who.may_read(sha256) else None
+    def look_at_size(who: BlobHolder, sha256: str) -> int | None:
+        return store.size(sha256) if who.may_read(sha256) else None
 
     router = APIRouter(prefix="/blobs", tags=["blobs"], dependencies=[Depends(hold)])
 
@@ -113,7 +119,8 @@ def blobs_router(
                 return problem(400, "bad_request", "bad request", detail)
             offset, total = int(sent[1]), int(sent[3])
         try:
-            return await _receive(store, tell, sha256, request, offset, total, packed=coding != "identity")
+            with _holder(request).sending():
+                return await _take_in(store, tell, sha256, request, offset, total, packed=coding != "identity")
         except RequestRefused as refusal:
             await _drain(request)
             return problem(refusal.status, refusal.word, refusal.title, refusal.detail, refusal.headers)
@@ -135,7 +142,9 @@ def blobs_router(
         except BlobMismatch as error:
             return problem(422, "wrong_digest", "wrong digest", str(error))
         except TimeoutError:
-            return problem(408, "too_slow", "too slow", f"nothing arrived for {SILENCE:.0f} s; what did is kept")
+            security.warning("connection given up: an upload stalled", extra={"address": address_of(request)})
+            detail = f"next to nothing arrived for {SILENCE:g} s; what did is kept"
+            return problem(408, "too_slow", "too slow", detail, {"Connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody is left to read it.
 
@@ -173,17 +182,17 @@ def blobs_router(
     return router
 
 
-def _holder(request: Request) -> Holder:
-    return cast(Holder, request.state.holder)
+def _holder(request: Request) -> BlobHolder:
+    return cast(BlobHolder, request.state.holder)
 
 
 async def _nobody() -> None:
     """Nobody in particular calls."""
 
 
-async def _receive(
+async def _take_in(
     store: BlobStore,
-    tell: Callable[[Holder, str], None],
+    tell: Callable[[BlobHolder, str], None],
     sha256: str,
     request: Request,
     offset: int,
@@ -192,21 +201,6 @@ async def _receive(
     packed: bool,
 ) -> Response:
     who = _holder(request)
-    with who.sending():
-        return await _take_in(store, who, tell, sha256, request, offset, total, packed=packed)
-
-
-async def _take_in(
-    store: BlobStore,
-    who: Holder,
-    tell: Callable[[Holder, str], None],
-    sha256: str,
-    request: Request,
-    offset: int,
-    total: int,
-    *,
-    packed: bool,
-) -> Response:
     upload: PartialUpload | None = await run_in_threadpool(_begin, store, who, tell, sha256, offset, total)
     if upload is None:
         await _drain(request)
@@ -216,11 +210,13 @@ async def _take_in(
     try:
         chunks = request.stream()
         buffer = bytearray()
+        pace = Pace()
         try:
             while True:
                 async with asyncio.timeout(SILENCE):
                     chunk = await anext(chunks, b"")
                 buffer += chunk
+                pace.came(len(chunk))
                 if not chunk:
                     break
                 if len(buffer) >= CHUNK:
@@ -249,10 +245,10 @@ async def _take_in(
 
 
 def _begin(
-    store: BlobStore, who: Holder, tell: Callable[[Holder, str], None], sha256: str, offset: int, total: int
+    store: BlobStore, who: BlobHolder, tell: Callable[[BlobHolder, str], None], sha256: str, offset: int, total: int
 ) -> PartialUpload | None:
     """None for a blob that is there already, and known to be the caller's; of another one all bytes are wanted."""
-    if store.size(sha256) is not None and who.has_sent(sha256):
+    if who.has_sent(sha256) and store.size(sha256) is not None:
         tell(who, sha256)
         return None
     who.check_send(sha256, total, total - offset)
@@ -263,19 +259,36 @@ def _end(
     upload: PartialUpload,
     take: Callable[[bytes], None],
     rest: bytes,
-    who: Holder,
-    tell: Callable[[Holder, str], None],
+    who: BlobHolder,
+    tell: Callable[[BlobHolder, str], None],
 ) -> bool:
     """Write the last bytes. True if the blob is whole now."""
     if rest:
         take(rest)
     if isinstance(take, Inflater) and not take.whole:
         raise BadCoding("the compressed stream has no end")
-    whole = upload.finish()
+    whole = upload.finish(lambda: who.announce(upload.sha256, upload.total))
     upload.close()
     if whole:
         tell(who, upload.sha256)
     return whole
+
+
+class Pace:
+    """How fast an upload is: whoever sends a byte now and then would hold its place for ever."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._bytes = 0
+
+    def came(self, number: int) -> None:
+        """TimeoutError if it has been too slow for :data:`SILENCE` seconds."""
+        self._bytes += number
+        seconds = time.monotonic() - self._since
+        if seconds >= SILENCE:
+            if self._bytes < SLOWEST * seconds:
+                raise TimeoutError
+            self._since, self._bytes = time.monotonic(), 0
 
 
 async def _drain(request: Request) -> None:

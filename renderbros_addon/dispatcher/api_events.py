@@ -64,7 +64,7 @@ async def _caller(socket: WebSocket, service: Dispatcher, ticket: str | None) ->
     if ticket is None:
         return await caller_of(socket, service, token if scheme.lower() == "bearer" else None)
     address = address_of(socket)
-    found = await run_in_threadpool(service.live_account, service.tickets.find(ticket))
+    found = await run_in_threadpool(service.signed_in.live_account, service.signed_in.tickets.find(ticket))
     if found is None:
         service.rates.take(Limited.FAILURES, address)
         security.warning("failed sign-in: unknown ticket", extra={"address": address})

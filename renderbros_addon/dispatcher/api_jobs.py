@@ -47,9 +47,10 @@ def create_job(spec: JobSpec, service: Service, caller: CallingAccount, key: Ide
 
 def _sent_by(service: Dispatcher, caller: Caller, digests: list[str]) -> set[str]:
     """Which blobs the caller need not send, as far as they are there."""
-    if caller.account is None:
-        return set(digests)
     with service.store.read() as conn:
+        if caller.account is None:
+            # Only what a job has stays for sure; of all else it is told once this job has named it.
+            return jobs.present_in_any(conn, digests)
         return accounts.owned(conn, caller.account, digests)
 
 

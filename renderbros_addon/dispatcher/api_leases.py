@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from ..protocol.base import Identifier
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
-from . import failures, leases, results, scheduler, workers
+from . import failures, leases, results, scheduler, sent_blobs, workers
 from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
 from .errors import Unprocessable
 from .idempotency import Answer, Key, once
@@ -109,12 +109,18 @@ def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: Ca
 def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
     """Hand in a result whose blobs are uploaded. It is looked at later; the worker can go on."""
     files = {given.output.sha256, *(extra.output.sha256 for extra in given.extras)}
-    missing = [sha256 for sha256 in files if service.blobs.size(sha256) is None]
+    missing = {sha256 for sha256 in files if service.blobs.size(sha256) is None}
+
+    def take(tx: Tx) -> Acceptance:
+        # What others have sent is as if it were not there.
+        unsent = sent_blobs.claim(tx, worker.id, files)
+        return results.receive(tx, lease_id, worker.id, given, missing=missing | unsent)
+
     try:
-        return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
+        return service.store.change(take)
     except Unprocessable:
         # Its files were sent for this alone.
-        service.intake.discard(files)
+        service.intake.discard(files - service.store.change(lambda tx: sent_blobs.claim(tx, worker.id, files)))
         raise
 
 

@@ -16,11 +16,13 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import obstore
 from obstore.store import LocalStore, from_url
 
+from ..protocol.on_disk import sync_folder
 from .spool import (
     BlobBusy,
     BlobCorrupt,
@@ -30,7 +32,6 @@ from .spool import (
     PartialUpload,
     StorageFull,
     WrongOffset,
-    sync_folder,
 )
 
 __all__ = [
@@ -61,6 +62,16 @@ SMALL = 1 << 20
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+@dataclass(frozen=True)
+class Part:
+    """An upload that is not whole."""
+
+    path: Path
+    owner: str
+    size: int
+    """Bytes that it may come to, if it is under way; else those that are there."""
 
 
 class BlobStore:
@@ -299,6 +310,36 @@ class BlobStore:
                 sha256 = str(found["path"]).rpartition("/")[2]
                 if _DIGEST.match(sha256) and time.time() - found["last_modified"].timestamp() > seconds:
                     yield sha256
+
+    def parts(self, older_than: float = 0.0) -> Iterator[Part]:
+        """Uploads that are not whole, and that nobody has added to for ``older_than`` seconds."""
+        with os.scandir(self._spool) as found:
+            for entry in found:
+                stem, dot, suffix = entry.name.rpartition(".")
+                if not dot or suffix != "part":
+                    continue
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    continue  # It became whole just now.
+                if not older_than or time.time() - status.st_mtime >= older_than:
+                    with self._lock:
+                        live = self._uploads.get(stem)
+                    size = live.total if live else status.st_size
+                    yield Part(Path(entry.path), stem.partition("-")[2], size)
+
+    def unfinished(self, owner: str) -> tuple[int, int]:
+        """How many unfinished uploads ``owner`` has here, and their bytes."""
+        sizes = [part.size for part in self.parts() if part.owner == owner]
+        return len(sizes), sum(sizes)
+
+    def drop(self, part: Part) -> bool:
+        """Give an upload up, unless it is under way."""
+        with self._lock:
+            if part.path.stem in self._uploads:
+                return False
+            part.path.unlink(missing_ok=True)
+            return True
 
     def sweep(self, older_than: float = STALE_AFTER, small_older_than: float = STALE_AFTER) -> int:
         """Remove partial uploads that nobody has added to for ``older_than`` seconds, or ``small_older_than`` if they

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..protocol.leases import LEASE_SECONDS
 from . import tokens
+from .connections import ConnectionLimits
 from .errors import ConfigurationError
 from .rates import Limit, Limited
 
@@ -44,10 +45,13 @@ class DispatcherConfig:
     """Codes by which workers may enrol within ten minutes of the start, one each."""
     limits: Mapping[Limited, Limit] = field(default_factory=dict)
     """Rates that stand in for the usual ones."""
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     lease_seconds: float = LEASE_SECONDS
     offline_seconds: float = 60.0
     """Silence after which a worker counts as offline."""
     max_blob_bytes: int = 16 * GIB
+    max_unclaimed_bytes: int = 32 * GIB
+    """Of what one worker, or one submitter, has sent and no result or job has named, unfinished uploads with it."""
     max_json_bytes: int = 16 << 20
     max_tasks: int = 200_000
     """Tasks in one job."""

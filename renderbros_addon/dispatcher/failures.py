@@ -1,7 +1,7 @@
 """What a failure leads to: its kind decides.
 
-``scene`` fails the job at once. ``worker`` sends the task to another worker. ``transient`` lets the same worker try
-again after a growing pause.
+``scene`` fails the job once a second owner's worker says so too, or nobody else can be asked. ``worker`` sends the task
+to another worker. ``transient`` lets the same worker try again after a growing pause.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ DISTINCT_WORKERS = 3
 STRIKES = 3
 """Failures of one worker on a job, with no result accepted in between, after which it gets no more of its tasks: one
 that now and then loses a renderer does more good than harm."""
+
+OPINIONS = 2
+"""Owners that must say of a scene that it is at fault before its job fails: one alone may lie, or be at fault itself.
+With nobody else to ask, so many attempts."""
 
 TRANSIENT_LIMIT = 10
 """Transient failures of a task that are free; each further one counts as the worker's."""
@@ -114,14 +118,37 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
     if task.kind in tasks.CHECKS:
         _settle_check(tx, task, status, worker_id, kind)
     elif kind is FailureKind.SCENE:
-        tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
-        jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)
+        _hear_of_scene(tx, task, status, worker_id, failure)
     elif kind is FailureKind.TRANSIENT:
         pause = 0.0 if failure is EXPIRED else min(BACKOFF_MAX, 2.0**earlier)
         again = {"not_before": tx.now + timedelta(seconds=pause), "result_id": None}
         tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because=failure.code, pause=pause)
     else:
         _blame(tx, task, status, worker_id, failure)
+
+
+def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Failure) -> None:
+    """Somebody says that the scene is at fault: ask another owner's worker, if there is one, or fail the job."""
+    told = tx.conn.execute(
+        select(failures.c.worker_id, func.coalesce(workers_table.c.owner, workers_table.c.id).label("owner"))
+        .join(workers_table, workers_table.c.id == failures.c.worker_id)
+        .where(
+            failures.c.job_id == task.job_id,
+            failures.c.kind == FailureKind.SCENE,
+            failures.c.code == failure.code,
+            failures.c.counted,
+        )
+    ).all()
+    owners = {str(row.owner) for row in told}
+    others = scheduler.checkers(tx.conn, task.job_id, owners)
+    if len(owners) >= OPINIONS or (len(told) >= OPINIONS and not others):
+        tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
+        jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)
+        return
+    again = {"not_before": None, "result_id": None}
+    tasks.move(tx, task, status, TaskStatus.QUEUED, "task.queued", values=again, because="second opinion")
+    if others:
+        block(tx, task.job_id, worker_id, "it says that the scene is at fault")
 
 
 def _settle_check(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, kind: FailureKind) -> None:

@@ -145,6 +145,7 @@ def announce_assembled(tx: Tx, job_id: str, frame: int, sha256: str) -> str | No
     """Note which blob is about to be stored; returns the one that an attempt before this had announced.
 
     A crash between storing and :func:`assembled` would otherwise leave a blob that no row knows of.
+    :func:`.spare.protect` is the caller's to call.
     """
     row = load(tx.conn, job_id, frame)
     if row.state != _S.READY:

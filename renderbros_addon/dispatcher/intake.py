@@ -20,7 +20,7 @@ from ..imaging.level0 import extra_problems, level0_problems
 from ..protocol.jobs import LogEntry, SceneSpec
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, JobStatus
-from . import checks, frames, jobs, results, standings, tasks
+from . import checks, frames, jobs, results, spare, standings, tasks
 from .assessor import Assessor
 from .blobs import BlobCorrupt, BlobStore
 from .scratch import Scratch
@@ -267,7 +267,7 @@ class Intake:
                     raise OSError(f"no room to assemble frame {frame} of job {job_id}: {error}") from error
                 self._assembly_failed(job_id, frame, str(error))
                 return
-            before = self._store.change(lambda tx: frames.announce_assembled(tx, job_id, frame, output.sha256))
+            before = self._store.change(lambda tx: _announce(tx, job_id, frame, output.sha256))
             if before is not None:
                 self._delete_spare(before)
             self._blobs.put_file(out, output.sha256)
@@ -293,24 +293,24 @@ class Intake:
 
     def _tidy(self, job_id: str, frame: int) -> None:
         with self._store.read() as conn:
-            spare = frames.spare_blobs(conn, job_id, frame)
-        for sha256 in spare:
-            self._blobs.delete(sha256)
-        self._store.change(lambda tx: frames.settle(tx, job_id, frame))
+            found = frames.spare_blobs(conn, job_id, frame)
+
+        def change(tx: Tx) -> None:
+            for sha256 in found:
+                spare.delete_in(tx, sha256, self._blobs.delete, but=(job_id, frame))
+            frames.settle(tx, job_id, frame)
+
+        self._store.change(change)
 
     def discard(self, files: Collection[str]) -> None:
         """Delete those of these blobs that nothing needs."""
-        for sha256 in files:
-            self._delete_spare(sha256)
+        spare.delete_all(self._store, files, self._blobs.delete)
 
     def _delete_all(self, result: AnyRow, extras: Sequence[AnyRow]) -> None:
         self.discard({result.sha256, *(extra.sha256 for extra in extras)})
 
     def _delete_spare(self, sha256: str) -> None:
-        with self._store.read() as conn:
-            needed = frames.is_needed(conn, sha256)
-        if not needed:
-            self._blobs.delete(sha256)
+        self.discard((sha256,))
 
 
 def _differences(found: Output, claimed: Output) -> list[str]:
@@ -319,6 +319,11 @@ def _differences(found: Output, claimed: Output) -> list[str]:
         for what in ("sha256", "size", "pixel_digest")
         if getattr(found, what) != getattr(claimed, what)
     ]
+
+
+def _announce(tx: Tx, job_id: str, frame: int, sha256: str) -> str | None:
+    spare.protect(tx, [sha256])
+    return frames.announce_assembled(tx, job_id, frame, sha256)
 
 
 def _assembled(tx: Tx, job_id: str, frame: int, output: Output) -> bool:

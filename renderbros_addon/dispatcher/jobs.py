@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 from ..protocol.expectations import ExpectedFrame
 from ..protocol.jobs import JobSpec
 from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskKind, TaskStatus
-from . import expectations, frames, leases, tasks, tiling
+from . import expectations, frames, leases, spare, tasks, tiling
 from .errors import Conflict, LostRace, NotFound
 from .prepared import Prepared
 from .rulings import Differs
@@ -124,6 +124,7 @@ def create(tx: Tx, spec: JobSpec, present: Mapping[str, int], account: str | Non
 
     Returns its id.
     """
+    spare.protect(tx, [file.sha256 for file in spec.scene.files])
     job_id = new_id()
     scene = spec.scene
     tx.conn.execute(
@@ -171,6 +172,15 @@ _AWAITED = Prepared(
 def is_awaited(conn: Connection, sha256: str) -> bool:
     """Does a job wait for this blob?"""
     return _AWAITED.first(conn, of=sha256) is not None
+
+
+def present_in_any(conn: Connection, digests: Sequence[str]) -> set[str]:
+    """Those of these blobs that some job has: they are never deleted."""
+    found: set[str] = set()
+    for start in range(0, len(digests), 500):
+        some = job_blobs.c.sha256.in_(digests[start : start + 500])
+        found.update(conn.execute(select(job_blobs.c.sha256).where(some, job_blobs.c.present)).scalars())
+    return found
 
 
 def awaited_size(conn: Connection, sha256: str, account: str) -> int | None:
@@ -374,11 +384,13 @@ def _nothing_but_crashes(conn: Connection, job_id: str) -> bool:
     return conn.execute(others.limit(1)).first() is None
 
 
-def last_failure(conn: Connection, job_id: str) -> tuple[FailureCode, str] | None:
-    """Code and message of the latest failure that was a worker's."""
+def last_failure(
+    conn: Connection, job_id: str, kind: FailureKind = FailureKind.WORKER
+) -> tuple[FailureCode, str] | None:
+    """Code and message of the latest failure of a kind."""
     row = conn.execute(
         select(failures.c.code, failures.c.message)
-        .where(failures.c.job_id == job_id, failures.c.counted, failures.c.kind == FailureKind.WORKER)
+        .where(failures.c.job_id == job_id, failures.c.counted, failures.c.kind == kind)
         .order_by(failures.c.id.desc())
         .limit(1)
     ).first()

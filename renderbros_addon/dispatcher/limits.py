@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..protocol.digests import HEADER, content_digest, is_garbled
 from .errors import Forbidden, Garbled, RequestRefused, TooLarge, TooSlow
 from .problems import problem_response
+
+security = logging.getLogger("renderbros.security")
 
 STRANGERS_JSON = 64 << 10
 """Bytes of a body that comes without a token: enrolments and redemptions are far smaller."""
@@ -46,7 +49,7 @@ class Limits:
         try:
             self._check_origin(Headers(scope=scope))
             if scope["type"] == "http" and not scope["path"].startswith(self._blobs):
-                receive = await self._read(Headers(scope=scope), receive)
+                receive = await self._read(Headers(scope=scope), receive, scope.get("client"))
                 send = _with_digest(send)
         except RequestRefused as refusal:
             if scope["type"] == "websocket":
@@ -65,7 +68,7 @@ class Limits:
         if origin is not None and _place(origin) != host:
             raise Forbidden("requests from other sites' pages are not answered", word="foreign_origin")
 
-    async def _read(self, headers: Headers, receive: Receive) -> Receive:
+    async def _read(self, headers: Headers, receive: Receive, client: tuple[str, int] | None) -> Receive:
         """The whole body, before the application begins, so that an endless one is refused as what it is."""
         most = self._max_json if "authorization" in headers else min(self._max_json, STRANGERS_JSON)
         too_large = TooLarge(f"a request's body has at most {most} bytes here")
@@ -90,6 +93,8 @@ class Limits:
                     if more and self._held > MOST_HELD:
                         raise TooSlow("too many requests are under way whose bodies have not come in whole: try again")
         except TimeoutError:
+            where = client[0] if client else "unknown"
+            security.warning("connection given up: a body stalled", extra={"address": where})
             raise TooSlow("the request's body did not come in time") from None
         finally:
             self._held -= len(body)

@@ -14,17 +14,15 @@ from fastapi import FastAPI
 
 from .app import app_around
 from .config import DispatcherConfig
+from .connections import MOST_CONNECTIONS
 from .errors import ConfigurationError
+from .server_protocols import protocols
 from .service import Dispatcher
 
 log = logging.getLogger("renderbros.dispatcher")
 
 STOP_SECONDS = 3
 """How long requests under way may take once the dispatcher is to stop."""
-
-
-MOST_CONNECTIONS = 4000
-"""At a time; whoever comes beyond is told to come later (503). A worker has about six."""
 
 
 def raise_descriptor_limit() -> None:
@@ -64,9 +62,12 @@ def serve(
     app = app_around(dispatcher)
     if extend is not None:
         extend(app, dispatcher)
+    http, sockets = protocols(config.connections)
     server = _Server(
         uvicorn.Config(
             app,
+            http=http,
+            ws=sockets,
             log_config=None,
             access_log=False,
             lifespan="on",

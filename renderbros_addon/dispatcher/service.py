@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
-from ..protocol.access import InviteRequest, Role
 from ..protocol.events import TaskProgress
 from ..protocol.jobs import LogEntry
 from ..protocol.leases import Progress
 from ..protocol.states import LeaseStatus
-from . import accounts, invites, jobs, leases, tokens, workers
+from . import accounts, first_operator, jobs, leases, workers
 from .blob_rights import BlobRights
 from .blobs import BlobStore
 from .callers import Caller, Callers
 from .config import DispatcherConfig
+from .data_lock import DataLock
 from .errors import ConfigurationError
 from .hub import Hub
 from .intake import Intake
@@ -34,14 +28,12 @@ from .metrics import Metrics
 from .neighbours import Neighbours
 from .progress import Known, ProgressBoard
 from .rates import Rates
-from .sessions import LINK_SECONDS, SESSION_SECONDS, TICKET_SECONDS, Openers
+from .sessions import SignedIn
 from .store import Clock, Store, Tx, utc_now
 from .sweeper import Sweeper
 from .tables import AnyRow
 
 log = logging.getLogger("renderbros.dispatcher")
-
-security = logging.getLogger("renderbros.security")
 
 SEEN_EVERY = 5.0
 """Seconds between two notes in the database that a worker is there; each would cost a write."""
@@ -57,9 +49,6 @@ class Dispatcher:
         self.board = ProgressBoard()
         self.callers = Callers()
         self.rates = Rates(config.limits)
-        self.sessions = Openers(SESSION_SECONDS, once=False)
-        self.links = Openers(LINK_SECONDS, once=True)
-        self.tickets = Openers(TICKET_SECONDS, once=True)
         self.new_operator_token: str | None = None
         """That of the operator whom the first start made; nobody learns it later."""
         self.ready = False
@@ -68,6 +57,7 @@ class Dispatcher:
         self._lock.acquire()
         try:
             self.store = Store(config.database_url, clock)
+            self.signed_in = SignedIn(self.store)
             self.metrics = Metrics(self.store)
             self._scratch = config.data / "scratch"
             # What a killed run left there belongs to nobody: we hold the folder's lock.
@@ -80,7 +70,9 @@ class Dispatcher:
         except BaseException:
             self._lock.release()
             raise
-        self.blob_rights = BlobRights(self.store, self.rates, self._sent)
+        self.blob_rights = BlobRights(
+            self.store, self.rates, self._sent, self.blobs.unfinished, config.max_unclaimed_bytes
+        )
         self.intake = Intake(self.store, self.blobs, self._scratch, self._checker, config.intake_threads)
         self.sweeper = Sweeper(
             self.store, self.intake.recover, offline_seconds=config.offline_seconds, lease_seconds=config.lease_seconds
@@ -105,9 +97,9 @@ class Dispatcher:
         self._started = True
         self.store.migrate()
         self.store.change(self.sweeper.start_waits_anew)
-        self._let_in()
+        self.new_operator_token = first_operator.let_in(self.store, self.config)
         self.store.listen(self.callers.forget)
-        self.store.listen(self._end_sessions)
+        self.store.listen(self.signed_in.hear)
         self.store.listen(self.blob_rights.hear)
         self.store.listen(self.hub.publish)
         self.store.listen(self.board.forget)
@@ -128,45 +120,6 @@ class Dispatcher:
         self.intake.close()
         self.store.close()
         self._lock.release()
-
-    def _let_in(self) -> None:
-        """See that there is an operator, and that those whom the configuration names may come in."""
-        given = self.config.operator_token
-        token = given or tokens.new_secret(tokens.OPERATOR)
-
-        def change(tx: Tx) -> bool:
-            for code in self.config.worker_invites:
-                invites.make(tx, InviteRequest(role=Role.WORKER, label="of this machine", seconds=600), code, None)
-            known = accounts.of_hash(tx.conn, token)
-            if known is not None and (not accounts.is_live(known, tx.now) or known.token_hash != tokens.digest(token)):
-                raise ConfigurationError(
-                    "The operator's token that this dispatcher was given was revoked or changed: give it another one, "
-                    "or none."
-                )
-            if known is not None or (given is None and accounts.operators(tx.conn, tx.now)):
-                return False
-            accounts.make(tx, Role.OPERATOR, "operator", token)
-            return True
-
-        if self.store.change(change) and given is None:
-            self.new_operator_token = token
-            security.info("operator's token made at the first start")
-
-    def sign_in_link(self, url: str) -> str | None:
-        """A page's address that signs an operator in, once, within ten minutes; None if there is no operator."""
-        with self.store.read() as conn:
-            operator = accounts.an_operator(conn, self.store.clock())
-        return None if operator is None else f"{url}/sign-in?link={self.links.make(operator.id)}"
-
-    def live_account(self, account_id: str | None) -> Caller | None:
-        """The account that a session or a ticket stands for, unless it is over."""
-        if account_id is None:
-            return None
-        with self.store.read() as conn:
-            row = accounts.find(conn, account_id)
-        if row is None or not accounts.is_live(row, self.store.clock()):
-            return None
-        return Caller(Role(row.role), row.id, row)
 
     def used(self, account: AnyRow) -> None:
         """An account's token came along."""
@@ -204,17 +157,10 @@ class Dispatcher:
     def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
         """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""
         self.callers.forget(entries)
-        self._end_sessions(entries)
+        self.signed_in.hear(entries)
         self.blob_rights.hear(entries)
         self.board.forget(entries)
         self.hub.publish(entries)
-
-    def _end_sessions(self, entries: Sequence[LogEntry]) -> None:
-        """What was opened by a token ends with it."""
-        for entry in entries:
-            if entry.event in ("account.revoked", "account.rotated"):
-                for openers in (self.sessions, self.links, self.tickets):
-                    openers.forget(str(entry.detail["account"]))
 
     def is_due(self, worker_id: str) -> bool:
         """Is it time to note in the database that a worker is there?"""
@@ -244,52 +190,3 @@ class Dispatcher:
         self.hub.progress(
             TaskProgress(lease_id=lease_id, task_id=known.task_id, job_id=known.job_id, progress=progress)
         )
-
-
-def new_operator(config: DispatcherConfig) -> str:
-    """Make another operator on a dispatcher's database, whether it runs or not; returns the token."""
-    config.data.mkdir(parents=True, exist_ok=True)
-    store = Store(config.database_url)
-    token = tokens.new_secret(tokens.OPERATOR)
-    try:
-        store.migrate()
-        made = store.change(lambda tx: accounts.make(tx, Role.OPERATOR, "operator", token))
-    finally:
-        store.close()
-    security.warning("operator's token made on the dispatcher's machine", extra={"account": made.id})
-    return token
-
-
-class DataLock:
-    """Keeps a data folder to one dispatcher, and knows who holds it."""
-
-    def __init__(self, data: Path) -> None:
-        self._data = data
-        # Held by the process, whichever of its threads took it or gives it back.
-        self._lock = FileLock(data / "dispatcher.lock", timeout=0, thread_local=False)
-        # Beside the lock, not in it: on Windows nobody else can read a locked file.
-        self._holder = data / "dispatcher.holder.json"
-
-    def acquire(self) -> None:
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise ConfigurationError(
-                f"The folder {self._data} is in use by another dispatcher{self._who()}. "
-                "Stop that one, or give this one a folder of its own with --data."
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(f"The folder {self._data} can't be used: {error}") from error
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-
-    def _who(self) -> str:
-        try:
-            holder = json.loads(self._holder.read_text())
-            return f" (process {holder['pid']} on {holder['host']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
-
-    def release(self) -> None:
-        if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
-            self._lock.release()

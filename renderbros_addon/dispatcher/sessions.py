@@ -8,10 +8,14 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from . import tokens
+from ..protocol.access import Role
+from ..protocol.jobs import LogEntry
+from . import accounts, tokens
+from .callers import Caller
+from .store import Store
 
 SESSION_SECONDS = 12 * 3600.0
 LINK_SECONDS = 600.0
@@ -61,3 +65,36 @@ class Openers:
         if word:
             with self._lock:
                 self._known.pop(tokens.digest(word), None)
+
+
+class SignedIn:
+    """Those who came by a token once and go on without it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.sessions = Openers(SESSION_SECONDS, once=False)
+        self.links = Openers(LINK_SECONDS, once=True)
+        self.tickets = Openers(TICKET_SECONDS, once=True)
+
+    def link(self, url: str) -> str | None:
+        """A page's address that signs an operator in, once, within ten minutes; None if there is no operator."""
+        with self._store.read() as conn:
+            operator = accounts.an_operator(conn, self._store.clock())
+        return None if operator is None else f"{url}/sign-in?link={self.links.make(operator.id)}"
+
+    def live_account(self, account_id: str | None) -> Caller | None:
+        """The account that a session, a link or a ticket stands for, unless it is over."""
+        if account_id is None:
+            return None
+        with self._store.read() as conn:
+            row = accounts.find(conn, account_id)
+        if row is None or not accounts.is_live(row, self._store.clock()):
+            return None
+        return Caller(Role(row.role), row.id, row)
+
+    def hear(self, entries: Sequence[LogEntry]) -> None:
+        """What was opened by a token ends with it."""
+        for entry in entries:
+            if entry.event in ("account.revoked", "account.rotated"):
+                for openers in (self.sessions, self.links, self.tickets):
+                    openers.forget(str(entry.detail["account"]))

@@ -118,8 +118,11 @@ class PartialUpload:
                 view = view[written:]
             self._heard = time.monotonic()
 
-    def finish(self) -> bool:
-        """Publish the blob if all its bytes are there (False if not); BlobMismatch, and gone, if they are wrong."""
+    def finish(self, announce: Callable[[], None] | None = None) -> bool:
+        """Publish the blob if all its bytes are there (False if not); BlobMismatch, and gone, if they are wrong.
+
+        ``announce`` is called once they have proved right, before they are published; if it raises, they are kept.
+        """
         with self._lock:
             self._check_mine()
             if self._file is None or self.offset != self.total:
@@ -132,6 +135,8 @@ class PartialUpload:
                     raise BlobMismatch(f"the bytes sent have SHA-256 {self._digest.hexdigest()}, not {self.sha256}")
                 os.fsync(self._file.fileno())
                 self._close_file()  # Windows can't rename an open file.
+                if announce is not None:
+                    announce()
                 self._publish(self.path, self.sha256)
             finally:
                 self._finishing = False
@@ -183,13 +188,3 @@ class PartialUpload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a power cut; Windows has no such call and needs none."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from . import failures, idempotency, jobs, leases, standings, tasks, unclaimed, waiting, workers
+from . import failures, idempotency, jobs, leases, sent_blobs, standings, tasks, unclaimed, waiting, workers
 from .store import Store, Tx
 
 log = logging.getLogger("renderbros.dispatcher")
@@ -91,6 +91,7 @@ class Sweeper:
         tasks.shorten_pauses(tx, failures.BACKOFF_MAX)
         workers.seen_by_now(tx)
         jobs.blocked_by_now(tx)
+        sent_blobs.by_now(tx)
 
     def expire_leases(self) -> None:
         """Take tasks back from leases past their expiry."""

@@ -8,7 +8,7 @@ from math import ceil
 
 from sqlalchemy import Connection, Double, func, select, type_coerce, update
 
-from ..protocol.states import FailureCode, JobStatus, LeaseStatus, TaskStatus
+from ..protocol.states import FailureCode, FailureKind, JobStatus, LeaseStatus, TaskStatus
 from . import jobs, matching, scheduler, tasks, workers
 from .store import Tx
 from .tables import AnyRow
@@ -92,6 +92,9 @@ def judge_stuck(tx: Tx, job_id: str) -> None:
     if not stuck:
         if job.blocked_since is not None:
             tx.conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(blocked_since=None))
+    elif told := jobs.last_failure(tx.conn, job_id, FailureKind.SCENE):
+        # Nobody is left who could say otherwise.
+        jobs.fail(tx, job, *told)
     elif job.blocked_since is None:
         tx.conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(blocked_since=tx.now))
         tx.emit("job.blocked", job_id=job_id, workers=len(blocked))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 
+from ..protocol.on_disk import sync_folder
 from ..protocol.results import Container
 from .decode import ImageFile, Part, Pixels
 from .errors import ImageError
@@ -124,7 +125,7 @@ def new_image(out: Path, container: Container, specs: Sequence[Any], *, durable:
             _sync(temporary)
         temporary.replace(out)
         if durable:
-            _sync_folder(out.parent)
+            sync_folder(out.parent)
     except (OSError, _NotWritten) as error:
         raise ImageError(f"{out.name} can't be written: {error}".replace(temporary.name, out.name)) from error
     finally:
@@ -150,14 +151,3 @@ def _sync(path: Path) -> None:
     # Windows flushes only files that are open for writing.
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on disk once its folder is; Windows can't open folders, and NTFS journals renames itself.
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

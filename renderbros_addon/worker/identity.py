@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import socket
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from ..protocol.on_disk import write_secret
 
 
 class NameTaken(Exception):
@@ -63,12 +64,5 @@ def kept_secret(path: Path) -> str:
         if len(kept) >= 32:
             return kept
     secret = secrets.token_hex(32)
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    # Created with its final mode: there is no moment at which another user could read it.
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_secret(path, secret)
     return secret

@@ -10,7 +10,6 @@ persistent data wherever it trusts that. Every value of every pass must be equal
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -24,9 +23,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from in_blender import script_command
+from looked_into import scene_spec
 
 from renderbros_addon.imaging.decode import Pixels, read_channels
-from renderbros_addon.protocol.jobs import JobFile, SceneSpec
 from renderbros_addon.protocol.regions import Region
 from renderbros_addon.protocol.renderer import Failed, Inspection, InspectRequest, RenderRequest
 from renderbros_addon.worker.command import renderer_command
@@ -145,17 +144,7 @@ def _kept(process: RendererProcess, home: Path, name: str) -> Iterator[Frame | s
     if not isinstance(found, Inspection):
         yield found.message
         return
-    content = blend.read_bytes()
-    spec = SceneSpec(
-        blend=blend.name,
-        files=(JobFile(path=blend.name, sha256=hashlib.sha256(content).hexdigest(), size=len(content)),),
-        width=found.width,
-        height=found.height,
-        format=found.format,
-        series=(found.series,),
-        engine=found.engine,
-        device=found.device,
-    )
+    spec = scene_spec(blend, found)
     region = Region.full(found.width, found.height)
     for place, frame in enumerate(ORDER):
         out = blend.parent / f"out{place}"

@@ -1,9 +1,12 @@
 """Scaling: how much sooner two workers of one thread each are through than one, and how much sooner they could be.
 
-Run it: ``python3 bootstrap/start.py bench scaling``. An animation of frames of a second or two each, and a still in
+Run it: ``python3 bootstrap/start.py bench scaling``. An animation of frames of about a second each, and a still in
 8×8 tiles. What the machine itself can do is measured beside the farm: one plain Blender process of one thread on all
 frames against two, each on every other frame, started together. Cores that share memory, caches or a clock keep even
 those below 2; the farm's part is the ratio to them. All ways take turns on the same files.
+
+Both workers are one owner's, as those of ``farm --workers 2`` are: they don't check each other. With ``--strangers``
+each is an owner of its own, and what newcomers have to render again of each other's frames is in the figure.
 """
 
 from __future__ import annotations
@@ -36,9 +39,10 @@ os._exit(0)
 """
 
 FRAMES = 24
-SIZE = ("--width", "320", "--height", "180", "--samples", "12")
+SIZE = ("--width", "320", "--height", "180", "--samples", "4")
 STILL_SIZE = ("--width", "1280", "--height", "720", "--samples", "24")
 GOAL = 1.9
+OWNER = "the secret of both workers' owner"
 ANIMATION, TILES, POSSIBLE = "animation", "tiled still", "plain Blender"
 
 
@@ -124,6 +128,7 @@ def measure(bench: Bench, rounds: int, only: Sequence[str]) -> tuple[list[Figure
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--strangers", action="store_true", help="the two workers are two owners'")
     parser.add_argument("--only", choices=(ANIMATION, TILES, POSSIBLE), action="append")
     asked = parser.parse_args()
     os.environ["RENDERBROS_THREADS"] = "1"
@@ -134,7 +139,7 @@ def main() -> None:
         with Farm(home / "farm1") as alone, Farm(home / "farm2") as pair:
             alone.start_worker("one", "--threads", "1")
             for name in ("one", "two"):
-                pair.start_worker(name, "--threads", "1")
+                pair.start_worker(name, "--threads", "1", owner=None if asked.strangers else OWNER)
             bench = Bench(home, {1: alone, 2: pair}, asked.frames)
             bench.warm()
             figures, raw = measure(bench, asked.rounds, asked.only or (POSSIBLE, ANIMATION, TILES))

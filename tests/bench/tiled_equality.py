@@ -10,7 +10,6 @@ occurs; ``--full``: all there are). It exits with 1 if a case misses its target.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -28,10 +27,11 @@ sys.path.extend(
 
 from comparing import Difference, difference
 from in_blender import script_command
+from looked_into import scene_spec
 from matrix import FRAME, SCENES, Case, enough, every_case
 
 from renderbros_addon.imaging.assembly import assemble
-from renderbros_addon.protocol.jobs import JobFile, SceneSpec
+from renderbros_addon.protocol.jobs import SceneSpec
 from renderbros_addon.protocol.renderer import (
     Failed,
     FinishRequest,
@@ -106,17 +106,7 @@ class TileRenderer:
             raise CannotTile(found.message)
         if found.whole_because:
             raise CannotTile("whole: " + " ".join(found.whole_because))
-        content = blend.read_bytes()
-        return SceneSpec(
-            blend=blend.name,
-            files=(JobFile(path=blend.name, sha256=hashlib.sha256(content).hexdigest(), size=len(content)),),
-            width=found.width,
-            height=found.height,
-            format=found.format,
-            series=(found.series,),
-            engine=found.engine,
-            device=found.device,
-        )
+        return scene_spec(blend, found)
 
     def _path(self, reply: Rendered | Failed) -> Path:
         if isinstance(reply, Failed):

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from dispatcher.running import OPERATOR, running
+from dispatcher.running import OPERATOR, Worker, running
 from farm_processes import run, run_json
 
 from renderbros_addon.client.credentials import Credentials, Kept
+from renderbros_addon.client.errors import Refused
 
 
 def test_an_invited_submitter_comes_and_goes(tmp_path: Path) -> None:
@@ -44,6 +45,27 @@ def test_an_invited_submitter_comes_and_goes(tmp_path: Path) -> None:
     sent = run("jobs", "--dispatcher", "http://farm.example:1", "--token-file", key, "--json", check=False)
     assert sent.returncode == 2
     assert "--insecure" in json.loads(sent.stdout)["error"]
+
+
+def test_an_operator_makes_a_workers_token_void(tmp_path: Path) -> None:
+    key = tmp_path / "operator.token"
+    key.write_text(OPERATOR + "\n")
+    with running(tmp_path / "data") as url:
+        at = ("--dispatcher", url, "--token-file", key)
+        leaky, other = (Worker(url, tmp_path, name, retry_for=0.5) for name in ("leaky", "other"))
+        told = run_json("tokens", "void", "leaky", *at)
+        assert (told["status"], told["worker"]["id"]) == ("void", leaky.enrolled.id)
+        with pytest.raises(Refused):
+            leaky.lease()
+        assert other.lease() == ()
+        again = Worker(url, tmp_path, "leaky")
+        assert again.enrolled.id == leaky.enrolled.id
+        assert again.enrolled.token != leaky.enrolled.token
+        assert again.lease() == (), "the worker itself goes on, by its secret"
+        for words, code in ((("void", "nobody"), 1), (("void",), 2), (("list", "leaky"), 2)):
+            refused = run("tokens", *words, *at, "--json", check=False)
+            assert refused.returncode == code
+            assert json.loads(refused.stdout)["error"]
 
 
 def test_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

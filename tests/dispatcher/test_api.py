@@ -311,9 +311,10 @@ def test_renewal_progress_and_release(url: str, client: DispatcherClient, tmp_pa
 def test_a_failure_is_told_to_the_submitter(url: str, client: DispatcherClient, tmp_path: Path) -> None:
     worker = Worker(url, tmp_path, "failing")
     job_id = submit(client, job_spec(), tmp_path)
-    [lease] = worker.lease()
     message = "The image bricks.png is missing."
-    worker.client.fail(lease.id, Failure(kind=FailureKind.SCENE, code=FailureCode.MISSING_FILE, message=message))
+    for _ in range(2):  # nobody else can say otherwise
+        [lease] = worker.lease()
+        worker.client.fail(lease.id, Failure(kind=FailureKind.SCENE, code=FailureCode.MISSING_FILE, message=message))
     job = client.job(job_id)
     assert job.status is JobStatus.FAILED
     assert job.reason is not None

@@ -5,23 +5,59 @@ from __future__ import annotations
 import pytest
 from dispatcher.bench import Bench
 
-from renderbros_addon.dispatcher import failures, jobs, tasks, waiting
+from renderbros_addon.dispatcher import failures, jobs, tasks, waiting, workers
 from renderbros_addon.dispatcher.failures import TRANSIENT_LIMIT
 from renderbros_addon.protocol.states import FailureCode, FailureKind
 
 
-def test_a_scene_failure_ends_the_job_at_once(bench: Bench) -> None:
-    first, second = bench.worker("a"), bench.worker("b")
+def test_two_owners_that_blame_the_scene_end_the_job(bench: Bench) -> None:
+    first, second, third = (bench.worker(name) for name in "abc")
     job_id = bench.job(frames=tuple(range(30)))
-    [lease], [other] = bench.lease(first), bench.lease(second)
+    [lease], [one], [other] = bench.lease(first), bench.lease(second), bench.lease(third)
     bench.fail(lease, FailureKind.SCENE, FailureCode.MISSING_FILE)
+    assert bench.job_row(job_id).status == "active", "one alone may lie"
+    assert not bench.lease(first), "nor is it asked again"
+    bench.fail(one, FailureKind.SCENE, FailureCode.MISSING_FILE)
     job = bench.job_row(job_id)
     assert (job.status, job.reason_code) == ("failed", "missing_file")
     assert job.reason_message == "missing_file it was"
     assert bench.task_status(other.task.id) == "cancelled"
     revoked = bench.events("lease.revoked")
-    assert [event.worker_id for event in revoked] == [second], "its worker is told to stop"
-    assert not bench.lease(first)
+    assert [event.worker_id for event in revoked] == [third], "its worker is told to stop"
+    assert not bench.lease(third)
+
+
+def test_one_that_blames_a_good_scene_stops_nobody_else(bench: Bench) -> None:
+    liar, sibling = (bench.worker(name, owner="the owner of both, a secret") for name in "ab")
+    honest = bench.worker("c")
+    job_id = bench.job(frames=(1, 2))
+    for worker_id in (liar, sibling):
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease, FailureKind.SCENE, FailureCode.NO_CAMERA)
+    assert bench.job_row(job_id).status == "active", "both are one voice"
+    for _ in range(2):
+        [lease] = bench.lease(honest)
+        bench.deliver(lease)
+    assert bench.job_row(job_id).status == "completed"
+
+
+def test_with_nobody_else_to_ask_it_is_tried_once_more(bench: Bench) -> None:
+    lone = bench.worker("a")
+    job_id = bench.job()
+    [lease] = bench.lease(lone)
+    bench.fail(lease, FailureKind.SCENE, FailureCode.NO_CAMERA)
+    [lease] = bench.lease(lone)
+    bench.fail(lease, FailureKind.SCENE, FailureCode.NO_CAMERA)
+    assert bench.job_row(job_id).reason_code == "no_camera"
+    # Another one was there, but goes before it has said anything.
+    gone = bench.worker("b")
+    job_id = bench.job()
+    [lease] = bench.lease(lone)
+    bench.fail(lease, FailureKind.SCENE, FailureCode.NO_CAMERA)
+    bench.change(lambda tx: workers.pause(tx, gone))
+    assert not bench.lease(lone)
+    bench.change(lambda tx: waiting.judge_stuck(tx, job_id))
+    assert bench.job_row(job_id).reason_code == "no_camera"
 
 
 def test_a_worker_failure_goes_to_another_worker(bench: Bench) -> None:

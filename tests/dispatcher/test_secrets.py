@@ -76,7 +76,7 @@ def test_the_pages_are_for_those_who_signed_in(tmp_path: Path) -> None:
         assert get("/pictures/none/1").status_code == 404
         assert browser.post(f"{url}/sign-out", timeout=10, allow_redirects=False).status_code == 303
         assert get("/").status_code == 303
-        link = service.sign_in_link(url)
+        link = service.signed_in.link(url)
         assert link
         assert browser.get(link, timeout=10).status_code == 200
         assert get("/").status_code == 200
@@ -92,7 +92,7 @@ def test_a_session_ends_with_its_account(tmp_path: Path) -> None:
     try:
         service.start()
         account = service.store.change(lambda tx: accounts.make(tx, Role.SUBMITTER, "s", "rbs_" + "1" * 64))
-        session = service.sessions.make(account.id)
+        session = service.signed_in.sessions.make(account.id)
         assert caller_of_session(service, session).id == account.id
         service.store.change(lambda tx: accounts.revoke(tx, account.id))
         with pytest.raises(Unauthorized):

@@ -34,7 +34,7 @@ def test_migrating_again_and_at_once_changes_nothing(store: Store, database_url:
     for thread in threads:
         thread.join()
     with store.read() as conn:
-        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0007"
+        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0008"
     for one in stores:
         one.close()
 

@@ -172,6 +172,35 @@ def kill_dispatcher(scene: Scene, name: str) -> None:
     scene.watch.end(fault)
 
 
+def kill_in_finishing(scene: Scene, name: str) -> None:
+    note = _await_finishing(scene)
+    fault = _begin(scene, "killed in finishing", DISPATCHER)
+    fault.note = note
+    scene.machines.dispatcher.kill()
+    scene.watch.end(fault)
+
+
+def fill_in_finishing(scene: Scene, name: str) -> None:
+    note = _await_finishing(scene)
+    _fill(scene, "disk full in finishing", DISPATCHER, note)
+
+
+def _await_finishing(scene: Scene) -> str:
+    """Wait until the tiles of some frame are all there, and it is being put together or finished; what it is then."""
+    deadline = time.monotonic() + _LONGEST_WAIT
+    query = "SELECT state FROM frames WHERE state IN ('ready', 'assembled', 'done') ORDER BY state DESC"
+    connection = sqlite3.connect(scene.machines.database, timeout=0.05, isolation_level=None)
+    try:
+        while time.monotonic() < deadline and not scene.watch.look.job_over:
+            with suppress(sqlite3.Error):
+                if row := connection.execute(query).fetchone():
+                    return f"a frame was {row[0]}"
+            time.sleep(0.005)
+    finally:
+        connection.close()
+    return "no frame was being finished"
+
+
 def lock_database(scene: Scene, name: str) -> None:
     fault = _begin(scene, "database locked", DISPATCHER)
     seconds = scene.too_long if scene.chance.random() < 0.5 else scene.chance.uniform(1.0, 3.0)
@@ -194,8 +223,9 @@ def fill_workers_disk(scene: Scene, name: str) -> None:
     _fill(scene, "worker's disk full", SMALL_DISK)
 
 
-def _fill(scene: Scene, kind: str, name: str) -> None:
+def _fill(scene: Scene, kind: str, name: str, note: str = "") -> None:
     fault = _begin(scene, kind, name)
+    fault.note = note
     ballast = Ballast(scene.machines.folder / name)
     try:
         ballast.fill()
@@ -244,9 +274,11 @@ MIX: tuple[tuple[Inject, int, str], ...] = (
     (hang, 3, "worker"),
     (walk_away, 8, STRANGER),
     (send_garbage, 6, STRANGER),
-    (kill_dispatcher, 5, DISPATCHER),
+    (kill_dispatcher, 3, DISPATCHER),
+    (kill_in_finishing, 2, DISPATCHER),
     (lock_database, 4, DISPATCHER),
-    (fill_dispatchers_disk, 2, DISPATCHER),
+    (fill_dispatchers_disk, 1, DISPATCHER),
+    (fill_in_finishing, 1, DISPATCHER),
     (fill_workers_disk, 1, SMALL_DISK),
     (set_dispatchers_clock, 2, DISPATCHER),
     (set_workers_clock, 1, "worker"),
@@ -270,7 +302,7 @@ def plan(count: int, chance: random.Random, disks: bool) -> list[Planned]:
     whole = sum(share for _, share, _ in MIX)
     planned = []
     for inject, share, where in MIX:
-        if not disks and inject in (fill_dispatchers_disk, fill_workers_disk):
+        if not disks and inject in (fill_dispatchers_disk, fill_in_finishing, fill_workers_disk):
             continue
         for i in range(max(1, round(count * share / whole))):
             place = WORKERS[(i + len(planned)) % len(WORKERS)] if where == "worker" else where

@@ -34,6 +34,8 @@ def shorten(lease: float) -> float:
     store.BUSY_SECONDS = round(store.BUSY_SECONDS * factor)
     litter.ORPHANED_AFTER = ORPHAN_SECONDS
     litter.LOOK_EVERY = 1.0
+    litter.UNCLAIMED_AFTER = ORPHAN_SECONDS
+    litter.LOOK_FOR_UNCLAIMED_EVERY = 1.0
     return factor
 
 

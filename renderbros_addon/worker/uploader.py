@@ -19,6 +19,7 @@ from ..protocol.workers import Capabilities
 from .board import Board, HandBack, HeldTask, Image
 from .checkout import remove_tree
 from .failures import failure, of_disk
+from .own_places import OwnPlaces
 from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
@@ -82,10 +83,12 @@ class Uploader:
         checker: ImageChecker,
         results: Path,
         capabilities: Capabilities,
+        places: OwnPlaces,
         delivered: Callable[[HeldTask, Image], None],
         ended: threading.Event,
     ) -> None:
         self._board = board
+        self._places = places
         self._client = client
         self._checker = checker
         self._results = results
@@ -184,7 +187,7 @@ class Uploader:
             device=image.device[:200],
             warnings=tuple(warning[:1000] for warning in image.warnings[:50]),
         )
-        return TaskResult(output=output, extras=tuple(extras), stats=stats)
+        return TaskResult(output=output, extras=tuple(extras), stats=self._places.of_stats(stats))
 
     def _bad_output(self, task: HeldTask, why: str) -> Failure | HandBack:
         if is_nearly_full(self._results):
@@ -198,7 +201,7 @@ class Uploader:
             self._client.release(lease_id)
             log.info("handed back: %s", report.reason, extra=task.extra)
         elif isinstance(report, Failure):
-            self._client.fail(lease_id, report, key=key)
+            self._client.fail(lease_id, self._places.of_failure(report), key=key)
         elif isinstance(task.outcome, Image):
             places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
             for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):

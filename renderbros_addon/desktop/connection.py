@@ -22,7 +22,8 @@ def told() -> str:
 
 def draw(layout: Any, chosen: Any) -> None:
     """The farm's part of the preferences."""
-    column = layout.column(heading="Farm", align=True)
+    layout.label(text="Farm")
+    column = layout.column(align=True)
     column.prop(chosen, "dispatcher")
     column.prop(chosen, "code")
     row = column.row(align=True)

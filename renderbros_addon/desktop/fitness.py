@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 NEEDED = (
@@ -15,6 +16,7 @@ NEEDED = (
 """What the children of the extension import."""
 
 
+@cache
 def problem() -> str | None:
     """Why the extension can't run here, in words for its user; None if it can. Imports none of what it looks for."""
     lacking = [name for name in NEEDED if not _is_there(name)]

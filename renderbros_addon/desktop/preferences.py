@@ -132,12 +132,12 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
 
         layout.use_property_split = True
         farm.draw(layout, self)
-        box = layout.column(heading="Cache", align=True)
-        box.prop(self, "cache_folder")
-        box.prop(self, "cache_gb")
-        box.prop(self, "expect_seconds")
-        lent = layout.column(heading="Lending", align=True)
-        for name in ("lend_memory_gb", "lend_threads", "lend_device", "lend_only_idle"):
+        layout.label(text="Sending")
+        layout.prop(self, "expect_seconds")
+        layout.label(text="Lending")
+        lent = layout.column(align=True)
+        lent.prop(self, "cache_folder")
+        for name in ("cache_gb", "lend_memory_gb", "lend_threads", "lend_device", "lend_only_idle"):
             lent.prop(self, name)
         if self.lend_only_idle:
             lent.prop(self, "lend_idle_minutes")
@@ -149,15 +149,29 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
         lent.prop(self, "lend_outlives")
 
 
-def paragraphs(layout: Any, text: str, icon: str = "NONE", width: int = 90) -> None:
-    """``text`` in as many labels as it takes: Blender's don't break lines."""
-    line = ""
+def paragraphs(layout: Any, text: str, icon: str = "NONE", width: int | None = None) -> None:
+    """``text`` in as many labels as it takes, since Blender's don't break lines: of ``width`` characters, or as many
+    as fit where it is drawn."""
+    column = layout.column(align=True)
+    most, line = width or _characters(), ""
     for word in text.split():
-        if line and len(line) + len(word) >= width:
-            layout.label(text=line, icon=icon)
+        if line and len(line) + len(word) >= most:
+            column.label(text=line, icon=icon)
             line, icon = "", "BLANK1" if icon != "NONE" else "NONE"
         line = f"{line} {word}" if line else word
-    layout.label(text=line, icon=icon)
+    column.label(text=line, icon=icon)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _characters() -> int:
+    """About as many as fit beside each other into the region that is drawn, next to an icon and margins."""
+    region, system = bpy.context.region, bpy.context.preferences.system
+    wide = region.width / system.ui_scale if region else 600
+    return max(20, int((wide - 90) / 6.5))
 
 
 def register() -> None:

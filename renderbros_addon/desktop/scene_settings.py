@@ -72,7 +72,8 @@ def frames(scene: Any) -> str:
         return str(chosen.frames)
     if chosen.which == "CURRENT":
         return str(scene.frame_current)
-    return f"{scene.frame_start}-{max(scene.frame_start, scene.frame_end)}x{scene.frame_step}"
+    step = f"x{scene.frame_step}" if scene.frame_step > 1 else ""
+    return f"{scene.frame_start}-{max(scene.frame_start, scene.frame_end)}{step}"
 
 
 def output_folder(scene: Any) -> Path:
@@ -92,9 +93,9 @@ def describe(scene: Any) -> list[str]:
     kind = render.image_settings.file_format
     camera = scene.camera.name if scene.camera else "no camera"
     return [
-        f"Frames {frames(scene)} of {scene.name}, {width} x {height} px",
-        f"{render.engine.replace('_', ' ').title()}, {camera}, "
-        + (f"images instead of {kind}" if kind in MOVIES else kind),
+        f"Frames {frames(scene)}, {width} x {height} px",
+        f"{render.engine.replace('_', ' ').title()}, {camera}",
+        f"Images instead of {kind}" if kind in MOVIES else kind.replace("_", " "),
     ]
 
 

@@ -125,7 +125,9 @@ def _hear(known: Findings, reply: Reply, out: Path | None) -> None:
         known.missing = reply["missing"]
     elif kind == "sent":
         job = jobs.add(reply["job"])
-        known.sent = f"{job.facts['name']} is sent: {reply['files']} files, {reply['size'] / 1e6:.1f} MB"
+        known.sent = (
+            f"{job.facts['name']} is sent: {preferences.count(reply['files'], 'file')}, {reply['size'] / 1e6:.1f} MB"
+        )
         try:
             if out is not None:
                 jobs.bring(bpy.context, job.id, out)

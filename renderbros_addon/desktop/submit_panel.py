@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from . import activities, scene_settings, submit
-from .preferences import paragraphs
+from .preferences import count, paragraphs
 
 _MOST = 12
 """Lines of a list; the rest is counted."""
@@ -43,7 +43,7 @@ class RENDERBROS_PT_submit(bpy.types.Panel):  # type: ignore[misc]
         if unsaved := submit.unsaved_images():
             _list(layout.box(), "Images with changes that are not saved, which are not sent", unsaved, "ERROR")
         _findings(layout, scene)
-        _buttons(layout, context)
+        _buttons(layout)
 
 
 def _folder(layout: Any, scene: Any) -> None:
@@ -52,7 +52,7 @@ def _folder(layout: Any, scene: Any) -> None:
     try:
         layout.label(text=str(scene_settings.output_folder(scene)), icon="FILE_FOLDER")
     except scene_settings.NoFolder as error:
-        paragraphs(layout, str(error), "ERROR", width=60)
+        paragraphs(layout, str(error), "ERROR")
 
 
 def _findings(layout: Any, scene: Any) -> None:
@@ -61,23 +61,23 @@ def _findings(layout: Any, scene: Any) -> None:
         box = layout.box()
         _list(
             box,
-            f"{len(known.missing)} missing files",
+            count(len(known.missing), "missing file"),
             [f"{one['user']}: {one['path']}" + (f" ({one['why']})" if one["why"] else "") for one in known.missing],
             "ERROR",
         )
         box.prop(scene.renderbros, "allow_missing")
     elif known.problem:
-        paragraphs(layout.box(), known.problem, "ERROR", width=60)
+        paragraphs(layout.box(), known.problem, "ERROR")
     if looked := known.looked:
         box = layout.box()
-        sent = f"{_count(looked['files'], 'file')} of {looked['size'] / 1e6:.1f} MB"
-        box.label(text=f"{_count(looked['frames'], 'frame')}, {sent}", icon="INFO")
+        sent = f"{count(looked['files'], 'file')} of {looked['size'] / 1e6:.1f} MB"
+        box.label(text=f"{count(looked['frames'], 'frame')}, {sent}", icon="INFO")
         if scene.renderbros.cut != "WHOLE" and looked["whole_because"]:
-            paragraphs(box, "Not cut into tiles: " + " ".join(looked["whole_because"]), "ERROR", width=60)
+            paragraphs(box, "Not cut into tiles: " + " ".join(looked["whole_because"]), "ERROR")
         for note in looked["notes"][:_MOST]:
-            paragraphs(box, note, "BLANK1", width=60)
+            paragraphs(box, note, "BLANK1")
         if known.estimated:
-            paragraphs(box, estimate(looked, known.estimated), "TIME", width=60)
+            paragraphs(box, estimate(looked, known.estimated), "TIME")
     if known.sent:
         layout.label(text=known.sent, icon="CHECKMARK")
 
@@ -105,7 +105,7 @@ def clock(seconds: float) -> str:
     return f"{rest} s" if whole >= 10 else f"{seconds:.1f} s"
 
 
-def _buttons(layout: Any, _: Any) -> None:
+def _buttons(layout: Any) -> None:
     busy = activities.running(submit.PURPOSE)
     if busy is not None:
         row = layout.row(align=True)
@@ -117,10 +117,11 @@ def _buttons(layout: Any, _: Any) -> None:
         row.operator("renderbros.stop_sending", text="", icon="CANCEL")
         return
     if not bpy.app.online_access:
-        paragraphs(layout, "Blender may not go online: see Preferences > System > Network", "ERROR", width=60)
-    row = layout.row()
-    row.operator("renderbros.look", icon="VIEWZOOM")
-    row.operator("renderbros.submit", icon="RENDER_ANIMATION")
+        paragraphs(layout, "Blender may not go online: see Preferences > System > Network", "ERROR")
+    column = layout.column()
+    column.operator("renderbros.look", icon="VIEWZOOM")
+    column.scale_y = 1.2
+    column.operator("renderbros.submit", icon="RENDER_ANIMATION")
 
 
 def _list(layout: Any, title: str, lines: list[str], icon: str) -> None:
@@ -130,10 +131,6 @@ def _list(layout: Any, title: str, lines: list[str], icon: str) -> None:
         column.label(text=line, icon="BLANK1")
     if len(lines) > _MOST:
         column.label(text=f"and {len(lines) - _MOST} more", icon="BLANK1")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def register() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from . import activities, job_operators, jobs
-from .preferences import paragraphs
+from .preferences import count, paragraphs
 from .submit_panel import clock
 
 _ICONS = {
@@ -51,7 +51,7 @@ class RENDERBROS_PT_watch(bpy.types.Panel):  # type: ignore[misc]
         )
         for problem in (jobs.trouble(), job_operators.problem()):
             if problem:
-                paragraphs(layout, problem, "ERROR", width=60)
+                paragraphs(layout, problem, "ERROR")
         if not len(manager.renderbros_jobs):
             return
         layout.template_list("RENDERBROS_UL_jobs", "", manager, "renderbros_jobs", manager, "renderbros_job", rows=4)
@@ -69,14 +69,14 @@ def _draw_job(layout: Any, job: jobs.Job) -> None:
         if facts["seconds_left"]:
             column.label(text=f"About {clock(facts['seconds_left'])} left", icon="TIME")
         if facts["why"]:
-            paragraphs(column, facts["why"], "ERROR" if facts["status"] == "failed" else "INFO", width=60)
+            paragraphs(column, facts["why"], "ERROR" if facts["status"] == "failed" else "INFO")
         for line in facts["running"][:6]:
             column.label(text=line, icon="BLANK1")
     if job.out:
-        text = f"{len(job.files)} frames are in {job.out}"
+        text = f"{count(len(job.files), 'frame')} in {job.out}"
         column.label(text=text, icon="CHECKMARK" if job.here else "IMPORT")
     if job.trouble:
-        paragraphs(column, job.trouble, "ERROR", width=60)
+        paragraphs(column, job.trouble, "ERROR")
     row = layout.row(align=True)
     for name in ("open_result", "fetch", "retry", "cancel"):
         row.operator(f"renderbros.{name}").job = job.id

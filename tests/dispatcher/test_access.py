@@ -122,6 +122,7 @@ def test_who_may_call_what(people: People, operator: DispatcherClient, tmp_path:
         ("GET", f"/jobs/{job}"): (404, 403, 200, 401),
         ("GET", f"/jobs/{job}/frames"): (404, 403, 200, 401),
         ("GET", f"/jobs/{job}/frames/1"): (404, 403, 200, 401),
+        ("GET", f"/jobs/{job}/frames/1/tiles"): (404, 403, 200, 401),
         ("GET", f"/jobs/{job}/log"): (404, 403, 200, 401),
         ("GET", f"/jobs/{job}/checks"): (404, 403, 200, 401),
         ("POST", f"/jobs/{job}/cancel"): (404, 403, 200, 401),
@@ -212,6 +213,27 @@ def test_a_worker_reads_the_blobs_of_its_leases_and_no_others(
     # What came of the job is the submitter's to read, and nobody else's.
     output = operator.frames(job).frames[0].files[0].output.sha256
     assert people.status("GET", f"/blobs/{output}", idle.client.token) == 404
+
+
+def test_the_tiles_of_a_frame_that_is_not_finished_are_its_submitters(people: People, tmp_path: Path) -> None:
+    mine, theirs = people.submitter("mine"), people.submitter("theirs")
+    worker = Worker(people.url, tmp_path, "tiler")
+    job = submit(mine, job_spec(frames=(1, 2), tiles=(2, 1)), tmp_path)
+    assert mine.tiles(job, 1) == ()
+    [first] = worker.lease()
+    worker.deliver(first)
+    [tile] = until("a tile", lambda: mine.tiles(job, 1))
+    assert tile.region == first.task.region
+    mine.download(tile.output.sha256, tile.output.size, tmp_path / "tile.exr")
+    assert people.status("GET", f"/blobs/{tile.output.sha256}", theirs.token) == 404
+    with pytest.raises(NotFound):
+        theirs.tiles(job, 1)
+    [second] = worker.lease()
+    worker.deliver(second)
+    until("the frame without its last step", lambda: len(mine.tiles(job, 1)) == 2)
+    assert mine.tiles(job, 2) == ()
+    worker.work(job)
+    assert mine.tiles(job, 1) == ()
 
 
 def test_submitters_are_not_told_whose_machines_render(

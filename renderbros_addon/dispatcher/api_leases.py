@@ -10,14 +10,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from ..protocol.access import Role
 from ..protocol.base import Identifier
+from ..protocol.handing_in import BatchTaken, HandedIn, ResultBatch, Taken
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from . import failures, leases, results, scheduler, workers
+from .blob_rights import BlobHolder
+from .blobs import BlobMismatch, StorageFull
+from .callers import Caller
 from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
-from .errors import Unprocessable
+from .errors import NoRoom, RequestRefused, Unprocessable
 from .idempotency import Answer, Key, once
-from .problems import DOCUMENTED
+from .problems import DOCUMENTED, problem_of
 from .rates import POLLS_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
@@ -108,14 +113,66 @@ def renew(lease_id: Identifier, told: RenewRequest, service: Service, worker: Ca
 @router.post("/{lease_id}/result")
 def result(lease_id: Identifier, given: TaskResult, service: Service, worker: CallingWorker) -> Acceptance:
     """Hand in a result whose blobs are uploaded. It is looked at later; the worker can go on."""
-    files = {given.output.sha256, *(extra.output.sha256 for extra in given.extras)}
-    missing = [sha256 for sha256 in files if service.blobs.size(sha256) is None]
+    missing = [sha256 for sha256 in given.digests if service.blobs.size(sha256) is None]
     try:
         return service.store.change(lambda tx: results.receive(tx, lease_id, worker.id, given, missing=missing))
     except Unprocessable:
         # Its files were sent for this alone.
-        service.intake.discard(files)
+        service.intake.discard(given.digests)
         raise
+
+
+@router.post("/results")
+def hand_in(given: ResultBatch, service: Service, worker: CallingWorker) -> BatchTaken:
+    """Hand in several results, with their small files. One that is refused does not hold up the others."""
+    problems: dict[str, RequestRefused] = {}
+    missing: dict[str, list[str]] = {}
+    holder = service.blob_rights.of(Caller(Role.WORKER, worker.id, worker))
+    for one in given.results:
+        try:
+            _take_files(service, holder, one)
+        except RequestRefused as refusal:
+            problems[one.lease_id] = refusal
+        sent = {file.sha256 for file in one.files}
+        missing[one.lease_id] = [
+            sha256 for sha256 in one.result.digests if sha256 not in sent and service.blobs.size(sha256) is None
+        ]
+
+    def work(tx: Tx) -> list[Taken]:
+        return [take(tx, one) for one in given.results]
+
+    def take(tx: Tx, one: HandedIn) -> Taken:
+        try:
+            if one.lease_id in problems:
+                raise problems[one.lease_id]
+            # It refuses before it writes, so that what the others have written stands.
+            acceptance = results.receive(tx, one.lease_id, worker.id, one.result, missing=missing[one.lease_id])
+        except RequestRefused as refusal:
+            return Taken(lease_id=one.lease_id, problem=problem_of(refusal))
+        return Taken(lease_id=one.lease_id, acceptance=acceptance)
+
+    answers = service.store.change(work)
+    for one, answer in zip(given.results, answers, strict=True):
+        if answer.problem is not None and answer.problem.status == Unprocessable.status:
+            service.intake.discard(one.result.digests)
+    return BatchTaken(results=tuple(answers))
+
+
+def _take_files(service: Dispatcher, holder: BlobHolder, given: HandedIn) -> None:
+    """Store the files that came along; they are on disk when this returns."""
+    unknown = {file.sha256 for file in given.files} - given.result.digests
+    if unknown:
+        raise Unprocessable(f"the file {min(unknown)} is none of the result's", word="unknown_file")
+    for file in given.files:
+        size = len(file.content)
+        holder.check_send(file.sha256, size, size)
+        try:
+            service.blobs.put(file.content, file.sha256)
+        except BlobMismatch as error:
+            raise Unprocessable(str(error), word="wrong_digest") from error
+        except StorageFull as error:
+            raise NoRoom(str(error)) from error
+        holder.sent(file.sha256)
 
 
 @router.post("/{lease_id}/failure", status_code=204)

@@ -8,10 +8,10 @@ events, over the number of tasks; and the processor time of each process.
 
 ``N workers``: a real dispatcher on SQLite, and workers that render nothing in one process beside it, over HTTP on
 loopback. Each leases a batch, as an agent does whose tasks are short, and hands the results in together, pictures and
-all; with a dispatcher that does not take them so, it uploads each picture and hands in each result. A task counts when it is *accepted*:
-when the dispatcher's image-checking child has decoded the picture and found it to be what was claimed. ``handed in``
-counts the same tasks when the answer to their result is there. The processor serves the workers too; what each side
-took is told.
+all; with a dispatcher that does not take them so, it uploads each picture and hands in each result. A task counts when
+it is *accepted*: when the dispatcher's image-checking child has decoded the picture and found it to be what was
+claimed. ``handed in`` counts the same tasks when the answer to their result is there. The processor serves the workers
+too; what each side took is told.
 
 ``--baseline DIR`` measures another checkout, such as a git worktree of the commit before, in turn with this one. The
 floor is the same number of requests to a route that does nothing. ``--plans`` measures nothing and prints how SQLite
@@ -208,7 +208,7 @@ def one_worker(tree: Path, tasks: int) -> Run:
 
 def takes_together(url: str) -> bool:
     """Does the dispatcher take several results in one request?"""
-    with urlopen(f"{url}/openapi.json", timeout=30) as answer:
+    with urlopen(f"{url}/openapi.json", timeout=30) as answer:  # noqa: S310 - our own dispatcher
         return f"{API_PREFIX}/leases/results" in json.load(answer)["paths"]
 
 

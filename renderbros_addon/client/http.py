@@ -130,11 +130,11 @@ class DispatcherClient(Connection):
         return self.call("POST", f"/leases/{lease_id}/result", Acceptance, body=result, key=key or new_key())
 
     def results(self, batch: ResultBatch, *, key: str | None = None) -> BatchTaken | None:
-        """Hand in several results with their small files; None at a dispatcher that takes only one at a time."""
+        """Hand in several results with their small files; None if the dispatcher does not take so many."""
         try:
             return self.call("POST", "/leases/results", BatchTaken, body=batch, key=key or new_key())
         except DispatcherError as error:
-            if error.problem.status in (404, 405):
+            if error.problem.status in (404, 405, 413):
                 return None
             raise
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Base64Bytes, Field
+import base64
+
+from pydantic import Base64UrlBytes, Field
 
 from .base import Identifier, Sha256, Wire
 from .leases import Acceptance
@@ -20,7 +22,12 @@ class InlineFile(Wire):
     """A small file that comes with its result."""
 
     sha256: Sha256
-    content: Base64Bytes = Field(min_length=1, max_length=INLINE_BYTES)
+    content: Base64UrlBytes = Field(min_length=1, max_length=(INLINE_BYTES + 2) // 3 * 4)
+
+    @classmethod
+    def of(cls, sha256: str, content: bytes) -> InlineFile:
+        """``content`` itself, which a message has in base64url (RFC 4648)."""
+        return cls(sha256=sha256, content=base64.urlsafe_b64encode(content))
 
 
 class HandedIn(Wire):

@@ -152,9 +152,7 @@ def scene_of(folder: Path) -> Any:
 def session() -> Steps:
     addon_utils.extensions_refresh()
     addon_utils.enable(KEY, default_set=True)
-    activities, connection, jobs, lending, submit = map(
-        room, ("activities", "connection", "jobs", "lending", "submit")
-    )
+    activities, connection, jobs, lending, submit = map(room, ("activities", "connection", "jobs", "lending", "submit"))
     preferences = bpy.context.preferences.addons[KEY].preferences
     preferences.dispatcher, preferences.expect_seconds, preferences.lend_threads = dispatcher, 0, 1
     preferences.lend_only_idle = preferences.lend_pause_on_battery = False

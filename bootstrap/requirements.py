@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import re
 import sys
@@ -83,6 +82,8 @@ def fits(requirement: str, version: str) -> bool:
 
 
 def _met(requirement: str) -> bool:
+    import importlib.metadata  # takes longer to load than the rest, and a private environment has its stamp
+
     try:
         version = importlib.metadata.version(name(requirement))
     except importlib.metadata.PackageNotFoundError:

@@ -203,9 +203,9 @@ def apply_output(scene: Any) -> None:
     if hasattr(render, "save_output"):
         render.save_output = True
     render.image_settings.use_preview = False
-    if not render.use_stamp:
-        # Where a worker keeps the scene is nobody's business.
-        render.use_stamp_filename = False
+    # Where a worker keeps the scene, and what its machine is called, is nobody's business: neither in the picture nor
+    # among what is told beside it.
+    render.use_stamp_filename = render.use_stamp_hostname = render.use_stamp_sequencer_strip = False
 
 
 def require_camera(scene: Any) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def capabilities() -> Capabilities:
     )
 
 
+@cache
 def processor_name() -> str:
     """The processor's name as its maker spells it, or its kind where the system doesn't tell."""
     try:

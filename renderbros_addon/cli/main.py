@@ -21,12 +21,25 @@ def main(args: Sequence[str] | None = None) -> int:
         if reconfigure:
             reconfigure(errors="backslashreplace")
     try:
-        return _hidden(words) if words[:1] and words[0] in _HIDDEN else _typed(words)
+        if words[:1] and words[0] in _HIDDEN:
+            return _hidden(words)
+        if words[:1] and words[0] in _WITH_BLENDER:
+            from . import starting
+
+            try:
+                starting.start_ahead(words)
+                return _typed(words)
+            finally:
+                starting.drop_ahead()
+        return _typed(words)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
 
+
+_WITH_BLENDER = ("submit", "render")
+"""Commands that look into a scene, for which Blender has to start: of all that they need, this takes longest."""
 
 _HIDDEN = ("janitor", "check-images", "renderer", "desk")
 

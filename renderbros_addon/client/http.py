@@ -21,13 +21,14 @@ from ..protocol.access import (
 )
 from ..protocol.checks import CheckList, CheckView
 from ..protocol.expectations import ExpectedFrame
+from ..protocol.handing_in import BatchTaken, ResultBatch
 from ..protocol.jobs import FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView, TileList, TileView
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Progress, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
 from . import blobs
 from .connection import Connection
-from .errors import NotFound
+from .errors import DispatcherError, NotFound
 
 
 class _Anything(BaseModel):
@@ -131,6 +132,15 @@ class DispatcherClient(Connection):
     def result(self, lease_id: str, result: TaskResult, *, key: str | None = None) -> Acceptance:
         """Hand in a task's result; its blob is uploaded already."""
         return self.call("POST", f"/leases/{lease_id}/result", Acceptance, body=result, key=key or new_key())
+
+    def results(self, batch: ResultBatch, *, key: str | None = None) -> BatchTaken | None:
+        """Hand in several results with their small files; None if the dispatcher does not take so many."""
+        try:
+            return self.call("POST", "/leases/results", BatchTaken, body=batch, key=key or new_key())
+        except DispatcherError as error:
+            if error.problem.status in (404, 405, 413):
+                return None
+            raise
 
     def fail(self, lease_id: str, failure: Failure, *, key: str | None = None) -> None:
         self.call("POST", f"/leases/{lease_id}/failure", _Anything, body=failure, key=key or new_key())

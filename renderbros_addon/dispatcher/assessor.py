@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from ..imaging.attention import draw_regions
 from ..imaging.checker import ImageChecker
@@ -23,7 +26,7 @@ from .blobs import BlobCorrupt, BlobStore
 from .checks import Opinion
 from .comparing import Comparer
 from .scratch import Scratch
-from .store import Store
+from .store import Store, Tx
 from .suspicion import suspicion
 from .tables import AnyRow
 from .trust import Draw
@@ -33,6 +36,19 @@ log = logging.getLogger("renderbros.dispatcher")
 
 Discard = Callable[[AnyRow, Sequence[AnyRow]], None]
 """Deletes the files of a result and those beside it, as far as nothing else needs them."""
+
+
+@dataclass
+class Drawn:
+    """What was found odd about a result, and what is to be checked of it: drawn once, however often it is tried."""
+
+    known: bool = False
+    suspicion: str | None = None
+    plan: Plan | None = None
+
+
+ToTakeIn = tuple[AnyRow, AnyRow, Output, Mapping[str, Output], Drawn]
+"""A result, its task, and its files as they were found."""
 
 
 class Assessor:
@@ -52,10 +68,12 @@ class Assessor:
         output: Output,
         extras: Mapping[str, Output],
         scratch: Scratch,
+        drawn: Drawn | None = None,
     ) -> results.ResultStatus:
         """A result whose files are good is accepted, or held to be checked by others; a checker's is compared.
 
-        ``image`` is its file, ``scratch`` a place for others. Returns what became of it.
+        ``image`` is its file, ``scratch`` a place for others, ``drawn`` what :meth:`take_in_all` has found out about
+        it. Returns what became of it.
         """
         desk = self._desk
         if result.subject_id is not None:
@@ -64,9 +82,10 @@ class Assessor:
             return self._store.change(lambda tx: desk.take_opinion(tx, result.id, output, extras, found))
         if task.linear and self._is_unlike_other_tiles(result, task, output):
             return results.ResultStatus.REJECTED
+        drawn = drawn or Drawn()
         with self._store.read() as conn:
-            odd = suspicion(conn, task, result, output)
-            plan = desk.plan(conn, result, odd)
+            self._draw(conn, result, task, output, drawn)
+            odd, plan = drawn.suspicion, drawn.plan
             before = frames.output_before(conn, task) if plan and plan.draw is Draw.PART and not task.linear else None
         regions: Sequence[Region] = ()
         if plan is not None:
@@ -75,6 +94,28 @@ class Assessor:
         return self._store.change(
             lambda tx: desk.receive(tx, result.id, output, extras, regions=regions, reason=why, suspicion=odd)
         )
+
+    def take_in_all(self, many: Sequence[ToTakeIn]) -> list[results.ResultStatus | Exception | None]:
+        """Accept those results, none of them a checker's, of which nothing is to be checked, with one commit.
+
+        None for the others, which are left as they are: for :meth:`take_in`. Each sees what became of those before it.
+        """
+        return self._store.change_all([partial(self._take_in_unchecked, given=given) for given in many])
+
+    def _take_in_unchecked(self, tx: Tx, given: ToTakeIn) -> results.ResultStatus | None:
+        result, task, output, extras, drawn = given
+        if task.linear and results.tile_with_other_channels(tx.conn, task, output.channels) is not None:
+            return None
+        self._draw(tx.conn, result, task, output, drawn)
+        if drawn.plan is not None:
+            return None
+        return self._desk.receive(tx, result.id, output, extras, suspicion=drawn.suspicion)
+
+    def _draw(self, conn: Connection, result: AnyRow, task: AnyRow, output: Output, drawn: Drawn) -> None:
+        if not drawn.known:
+            drawn.suspicion = suspicion(conn, task, result, output)
+            drawn.plan = self._desk.plan(conn, result, drawn.suspicion)
+            drawn.known = True
 
     def _is_unlike_other_tiles(self, result: AnyRow, task: AnyRow, output: Output) -> bool:
         """Reject a tile whose channels differ from those of the frame's other tiles.

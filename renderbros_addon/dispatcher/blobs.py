@@ -169,6 +169,26 @@ class BlobStore:
                 upload.write(chunk)
             return upload.finish()
 
+    def put(self, content: bytes, sha256: str) -> None:
+        """Store a small blob that is here whole: BlobMismatch if it is not what ``sha256`` says, StorageFull."""
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise BlobMismatch(f"the bytes sent have SHA-256 {found}, not {sha256}")
+        if self.size(sha256) is not None:
+            return
+        copy = self._spool / f"{sha256}.{secrets.token_hex(8)}.tmp"
+        try:
+            with copy.open("xb") as sink:
+                sink.write(content)
+                sink.flush()
+                os.fsync(sink.fileno())
+            self._publish(copy, sha256)
+        except OSError as error:
+            copy.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("the dispatcher's disk is full: free some space, then send it again") from error
+            raise
+
     def put_file(self, path: Path, sha256: str) -> None:
         """Store a copy of ``path``, whose SHA-256 must be ``sha256``: BlobMismatch otherwise."""
         _key(sha256)

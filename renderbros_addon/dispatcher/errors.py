@@ -69,5 +69,9 @@ class TooSlow(RequestRefused):
     status, word, title = 408, "too_slow", "Too slow"
 
 
+class NoRoom(RequestRefused):
+    status, word, title = 507, "storage_full", "No room"
+
+
 class Unprocessable(RequestRefused):
     status, word, title = 422, "bad_request", "The request is not valid"

@@ -6,23 +6,23 @@ dispatcher on the same database. So whatever is found unfinished is simply taken
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import queue
 import shutil
 import threading
 from collections.abc import Callable, Collection, Sequence
+from math import ceil
 from pathlib import Path
 
 from ..imaging.checker import ImageChecker
 from ..imaging.errors import ImageError
-from ..imaging.level0 import extra_problems, level0_problems
-from ..protocol.jobs import LogEntry, SceneSpec
+from ..protocol.jobs import LogEntry
 from ..protocol.results import Output
 from ..protocol.states import FailureCode, JobStatus
 from . import checks, frames, jobs, results, spare, standings, tasks
 from .assessor import Assessor
 from .blobs import BlobCorrupt, BlobStore
+from .judging import Judge
 from .scratch import Scratch
 from .store import Store, Tx
 from .tables import AnyRow
@@ -36,14 +36,8 @@ ASSEMBLY_ATTEMPTS = 3
 _SPARE_ROOM = 16 << 20
 """Bytes of free disk below which a failed assembly is blamed on the disk."""
 
-MAX_LINEAR_CHANNELS = 512
-"""Of a multilayer EXR: some ten view layers with every pass that Blender has. A worker that sends more wastes time."""
-
-MAX_PICTURE_CHANNELS = 16
-"""Of every other format, with room for stereo and depth."""
-
-EXTRA_PIXELS = 1 << 26
-"""Of a file beside a frame: a compositor may write pictures of any size, such as a texture of 8192 by 8192."""
+MOST_TOGETHER = 16
+"""Results that one thread judges together."""
 
 Step = tuple[str, str, int]
 """("result", "", its row id), ("verdict", "", the row id of a checked result), ("frame", job's id, frame) or
@@ -63,13 +57,15 @@ class Intake:
         desk: Desk | None = None,
     ) -> None:
         self._assessor = Assessor(store, blobs, desk or Desk())
+        self._judge = Judge(store, blobs, self._assessor, scratch, self._delete_all)
         self._store = store
         self._blobs = blobs
         self._scratch = scratch
         self._make_checker = checker
         self._steps: queue.Queue[Step | None] = queue.Queue()
         self._lock = threading.Lock()
-        self._known: set[Step] = set()
+        self._known: dict[Step, None] = {}
+        """Those that are to be taken, in the order in which they came."""
         self._threads = [threading.Thread(target=self._work, name=f"intake-{i}", daemon=True) for i in range(threads)]
 
     def start(self) -> None:
@@ -114,129 +110,53 @@ class Intake:
         with self._lock:
             if step in self._known:
                 return
-            self._known.add(step)
+            self._known[step] = None
         self._steps.put(step)
 
     def _work(self) -> None:
         checker = self._make_checker()
         try:
             while (step := self._steps.get()) is not None:
-                # Forgotten before it is taken: what comes in meanwhile is not to be missed.
-                with self._lock:
-                    self._known.discard(step)
+                steps = self._begin(step)
                 try:
-                    self._take(checker, step)
+                    self._take(checker, steps)
                 except Exception:
                     # Storage out of reach, disk full: the step stays in the database and is taken up by the sweeper.
-                    log.exception("a step of the intake failed and will be tried again: %s", step)
+                    log.exception("steps of the intake failed and will be tried again: %s", steps)
         finally:
             checker.close()
 
-    def _take(self, checker: ImageChecker, step: Step) -> None:
-        kind, name, number = step
+    def _begin(self, step: Step) -> list[Step]:
+        """A step, and those to be taken with it; none if it was taken with another one.
+
+        They are forgotten before they are taken: what comes in meanwhile is not to be missed.
+        """
+        with self._lock:
+            if step not in self._known:
+                return []
+            steps = [step]
+            if step[0] == "result":
+                waiting = [one for one in self._known if one[0] == "result" and one != step]
+                # The other threads are to have theirs.
+                share = min(MOST_TOGETHER, ceil((len(waiting) + 1) / len(self._threads)))
+                steps += waiting[: share - 1]
+            for one in steps:
+                del self._known[one]
+            return steps
+
+    def _take(self, checker: ImageChecker, steps: Sequence[Step]) -> None:
+        if not steps:
+            return
+        kind, name, number = steps[0]
         if kind == "result":
-            self._judge(checker, number)
+            for subject_id in self._judge.judge(checker, [one[2] for one in steps]):
+                self._add(("verdict", "", subject_id))
         elif kind == "verdict":
             self._assessor.conclude(number, self._delete_all)
         elif kind == "recall":
             self._assessor.recall(name, self._delete_spare)
         else:
             self._advance(checker, name, number)
-
-    # Results
-
-    def _judge(self, checker: ImageChecker, result_id: int) -> None:
-        with self._store.read() as conn:
-            result = results.load(conn, result_id)
-            judged = result.status != results.ResultStatus.PENDING
-            task = tasks.load(conn, result.task_id)
-            spec = jobs.spec_of(jobs.load(conn, result.job_id))
-            extras = results.files_of(conn, result_id)
-        if judged:
-            # It came when nobody needed it any more, or was turned down: its row stays, its file goes.
-            if result.status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
-                self._delete_all(result, extras)
-            return
-        about = {"job": result.job_id, "task": result.task_id, "worker": result.worker_id}
-        with Scratch(self._scratch) as scratch:
-            try:
-                image = self._blobs.in_place(result.sha256) or self._blobs.local_copy(result.sha256, scratch.new())
-                problem, output = self._look(checker, image, result.output, spec.scene, task)
-                self._check_digest(result.sha256, image, problem, output)
-                found_extras: dict[str, Output] = {}
-                for extra in extras if output is not None else ():
-                    path = self._blobs.local_copy(extra.sha256, scratch.new())
-                    problem, extra_output = self._look_beside(checker, path, extra.name, extra.output)
-                    if extra_output is None:
-                        output = None
-                        break
-                    found_extras[extra.name] = extra_output
-                if output is not None:
-                    status = self._assessor.take_in(checker, result, task, image, output, found_extras, scratch)
-            except (FileNotFoundError, BlobCorrupt) as error:
-                gone = f"its file is gone: {error}"
-                self._store.change(lambda tx: results.reject(tx, result_id, gone, blame=False))
-                log.warning("result rejected: %s", gone, extra=about)
-                return
-        if output is None:
-            self._store.change(lambda tx: results.reject(tx, result_id, problem))
-            log.warning("result rejected: %s", problem, extra=about)
-            self._delete_all(result, extras)
-        else:
-            log.info("result of frame %d: %s", result.frame, status, extra=about)
-            if result.subject_id is not None:
-                self._add(("verdict", "", result.subject_id))
-            if status not in (results.ResultStatus.ACCEPTED, results.ResultStatus.CHECKING):
-                self._delete_all(result, extras)
-
-    def _check_digest(self, sha256: str, image: Path, problem: str, output: Output | None) -> None:
-        """If a picture that was looked at in place is bad, see whether it still is what the worker sent."""
-        if output is not None:
-            return
-        with image.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
-            self._blobs.found_corrupt(sha256, found)
-            raise BlobCorrupt(f"blob {sha256} was corrupt in the storage: {problem}")
-
-    @staticmethod
-    def _look(
-        checker: ImageChecker,
-        image: Path,
-        claimed_text: str,
-        scene: SceneSpec,
-        task: AnyRow,
-    ) -> tuple[str, Output | None]:
-        """Level 0: what is wrong with an image, or else what it is."""
-        claimed = Output.model_validate_json(claimed_text)
-        try:
-            layered = task.linear or scene.format == "OPEN_EXR_MULTILAYER"
-            found = checker.inspect(
-                image,
-                max_pixels=tasks.region_of(task).width * tasks.region_of(task).height,
-                max_channels=MAX_LINEAR_CHANNELS if layered else MAX_PICTURE_CHANNELS,
-            )
-        except ImageError as error:
-            return f"The image can't be used: {error}", None
-        problems = _differences(found, claimed)
-        problems += level0_problems(found, scene, tasks.region_of(task), task.linear)
-        return "; ".join(problems), None if problems else found
-
-    @staticmethod
-    def _look_beside(checker: ImageChecker, image: Path, name: str, claimed_text: str) -> tuple[str, Output | None]:
-        """The same for a file beside the picture, of which only its name tells what it is to be."""
-        claimed = Output.model_validate_json(claimed_text)
-        try:
-            found = checker.inspect(
-                image,
-                max_pixels=EXTRA_PIXELS,
-                max_channels=MAX_LINEAR_CHANNELS,
-                finite=False,
-            )
-        except ImageError as error:
-            return f"The file {name} can't be used: {error}", None
-        problems = [*_differences(found, claimed), *extra_problems(found, name)]
-        return f"the file {name}: " + "; ".join(problems), None if problems else found
 
     # Frames
 
@@ -311,14 +231,6 @@ class Intake:
 
     def _delete_spare(self, sha256: str) -> None:
         self.discard((sha256,))
-
-
-def _differences(found: Output, claimed: Output) -> list[str]:
-    return [
-        f"its {what} is not the one the worker told"
-        for what in ("sha256", "size", "pixel_digest")
-        if getattr(found, what) != getattr(claimed, what)
-    ]
 
 
 def _announce(tx: Tx, job_id: str, frame: int, sha256: str) -> str | None:

@@ -65,6 +65,10 @@ class Prepared:
         """Send a statement that changes something; returns the number of rows."""
         return self._for(conn, values).run(conn, values)
 
+    def run_all(self, conn: Connection, /, rows: Sequence[dict[str, Any]]) -> None:
+        """Send it once for each of ``rows``, at least one."""
+        self._for(conn, rows[0]).run_all(conn, rows)
+
     def _for(self, conn: Connection, values: Mapping[str, Any]) -> _Compiled:
         name = conn.dialect.name
         found = self._compiled.get(name)
@@ -101,19 +105,31 @@ class _Compiled:
         self._types = [column.type for column in columns]
         self._results: list[tuple[int, _Convert]] | None = None
 
-    def _send(self, conn: Connection, values: dict[str, Any]) -> Any:
+    def _parameters(self, values: dict[str, Any]) -> Any:
         given = self._constants | values
         for name, convert in self._converters.items():
             value = values[name]
             if value is not None:
                 given[name] = convert(value)
-        parameters: Any = given if self._order is None else tuple([given[name] for name in self._order])
+        return given if self._order is None else tuple([given[name] for name in self._order])
+
+    def _send(self, conn: Connection, values: dict[str, Any]) -> Any:
+        parameters = self._parameters(values)
         cursor = conn.connection.cursor()
         try:
             cursor.execute(self._text, parameters)
         except self._errors as error:
             raise DBAPIError.instance(self._text, parameters, error, self._errors, dialect=self._dialect) from error
         return cursor
+
+    def run_all(self, conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        many = [self._parameters(row) for row in rows]
+        cursor = conn.connection.cursor()
+        try:
+            cursor.executemany(self._text, many)
+        except self._errors as error:
+            raise DBAPIError.instance(self._text, many, error, self._errors, dialect=self._dialect) from error
+        cursor.close()
 
     def rows(self, conn: Connection, values: dict[str, Any], most: int | None) -> list[AnyRow]:
         cursor = self._send(conn, values)

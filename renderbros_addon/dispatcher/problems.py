@@ -38,6 +38,11 @@ def problem_response(
     return Response(body.model_dump_json(), status, dict(headers or {}), CONTENT_TYPE)
 
 
+def problem_of(refusal: RequestRefused) -> Problem:
+    """The problem document of a refusal that is told among other answers."""
+    return Problem(type=f"/problems/{refusal.word}", title=refusal.title, status=refusal.status, detail=refusal.detail)
+
+
 def install(app: FastAPI) -> None:
     """Have all errors of ``app`` answered as problem documents."""
     app.add_exception_handler(RequestRefused, _refused)

@@ -10,14 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, insert, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 
@@ -65,6 +65,8 @@ _LEAVE = Prepared(
     .values({column.name: param(column) for column in events.c if column is not events.c.id})
     .returning(events.c.id)
 )
+_LEAVE_ALL = Prepared(insert(events).values({column.name: param(column) for column in events.c}))
+_LAST = Prepared(select(func.max(events.c.id)))
 
 
 class Tx:
@@ -75,7 +77,8 @@ class Tx:
         self.conn = conn
         self.now = now
         self.postgres = conn.dialect.name == "postgresql"
-        self._pending: list[dict[str, Any]] = []
+        self.pending: list[dict[str, Any]] = []
+        """The rows of its events."""
 
     def emit(
         self,
@@ -87,27 +90,37 @@ class Tx:
         **detail: object,
     ) -> None:
         """Leave an event row with this change, and tell the listeners once it is committed."""
-        self._pending.append(
+        self.pending.append(
             {"at": self.now, "event": event, "job_id": job_id, "task_id": task_id, "worker_id": worker_id}
             | {"detail": json.dumps(detail)}
         )
 
     def write_events(self) -> tuple[LogEntry, ...]:
-        if not self._pending:
+        """On PostgreSQL, where each change is a transaction of its own."""
+        if not self.pending:
             return ()
-        if self.postgres:
-            # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
-            # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
-            self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
-        entries = tuple(
-            LogEntry(id=_LEAVE.scalar(self.conn, **row), **{**row, "detail": json.loads(row["detail"])})
-            for row in self._pending
-        )
-        if self.postgres:
-            # The lock above makes the ids a range of our own.
-            payload = f"{self._origin} {entries[0].id} {entries[-1].id}"
-            self.conn.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+        # Ids come from a sequence, outside transactions. Without this lock a lower id could be committed after a
+        # higher one, and whoever reads a log "after id N" would never see it. Held from here to the commit only.
+        self.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _EVENT_LOCK})
+        entries = tuple(_entry(_LEAVE.scalar(self.conn, **row), row) for row in self.pending)
+        # The lock above makes the ids a range of our own.
+        payload = f"{self._origin} {entries[0].id} {entries[-1].id}"
+        self.conn.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
         return entries
+
+
+def write_all_events(conn: Connection, rows: Sequence[dict[str, Any]]) -> tuple[LogEntry, ...]:
+    """The same on SQLite, for several changes that share a transaction: nobody else writes meanwhile."""
+    if not rows:
+        return ()
+    last = _LAST.scalar(conn) or 0
+    _LEAVE_ALL.run_all(conn, [{"id": last + i, **row} for i, row in enumerate(rows, 1)])
+    return tuple(_entry(last + i, row) for i, row in enumerate(rows, 1))
+
+
+def _entry(number: int, row: dict[str, Any]) -> LogEntry:
+    # It is ours, so nothing needs to be looked at again.
+    return LogEntry.model_construct(id=number, **{**row, "detail": json.loads(row["detail"])})
 
 
 def entry_of(row: AnyRow) -> LogEntry:
@@ -130,8 +143,8 @@ class _Waiting:
     work: Callable[[Tx], Any]
     served: bool = False
     result: Any = None
-    error: BaseException | None = None
-    entries: tuple[LogEntry, ...] = ()
+    error: Exception | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Store:
@@ -179,22 +192,43 @@ class Store:
         self._publish(entries)
         return result
 
+    def change_all(self, works: Sequence[Callable[[Tx], T]]) -> list[T | Exception]:
+        """Like :meth:`change` for each of ``works``, in their order; on SQLite they share a commit.
+
+        Each is made as a whole or not at all, whatever becomes of the others: what one raises stands in its place.
+        """
+        if self.sqlite:
+            return [one.error or cast(T, one.result) for one in self._take_turns(works)]
+        found: list[T | Exception] = []
+        for work in works:
+            try:
+                found.append(self.change(work))
+            except Exception as error:
+                found.append(error)
+        return found
+
     def _change_in_turn(self, work: Callable[[Tx], T]) -> T:
-        mine = _Waiting(work)
-        self._waiting.append(mine)
-        with self._turn:
-            # Whoever has the turn serves all who wait by then, and most find themselves served.
-            while not mine.served:
-                self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
+        [mine] = self._take_turns([work])
         if mine.error is not None:
             raise mine.error
         return cast(T, mine.result)
 
+    def _take_turns(self, works: Sequence[Callable[[Tx], Any]]) -> list[_Waiting]:
+        mine = [_Waiting(work) for work in works]
+        self._waiting.extend(mine)
+        with self._turn:
+            # Whoever has the turn serves all who wait by then, and most find themselves served.
+            while not all(one.served for one in mine):
+                self._serve([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))])
+        return mine
+
     def _serve(self, together: Sequence[_Waiting]) -> None:
+        entries: tuple[LogEntry, ...] = ()
         try:
             with self.engine.connect().execution_options(immediate=True) as conn, conn.begin():
                 for one in together:
                     self._attempt(conn, one)
+                entries = write_all_events(conn, [row for one in together for row in one.events])
         except BaseException as error:
             # Nothing of this is on disk: whoever has no error of its own shares this one.
             shared = error if isinstance(error, Exception) else Conflict("interrupted: try again")
@@ -205,9 +239,7 @@ class Store:
         finally:
             for one in together:
                 one.served = True
-        for one in together:
-            if one.error is None:
-                self._publish(one.entries)
+        self._publish(entries)
 
     def _attempt(self, conn: Connection, one: _Waiting) -> None:
         # Straight to the driver, since SQLAlchemy's own savepoints take longer than most changes.
@@ -217,7 +249,7 @@ class Store:
             try:
                 tx = Tx(conn, self.clock())
                 one.result = one.work(tx)
-                one.entries = tx.write_events()
+                one.events = tx.pending
                 cursor.execute("RELEASE one")
                 return
             except (LostRace, IntegrityError) as error:
@@ -277,7 +309,7 @@ def _engine(url: str) -> Engine:
         raise ConfigurationError(
             "The database is a SQLite file or PostgreSQL: sqlite:///FOLDER/FILE or postgresql://USER:PASSWORD@HOST/NAME."
         )
-    engine = create_engine(parsed, pool_size=20, max_overflow=20)
+    engine = create_engine(parsed, pool_size=20, max_overflow=20, pool_use_lifo=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -34,14 +34,29 @@ def serve(mark: str) -> int:
         request = json.loads(requests.get())
         try:
             answer = _answer(request)
-        except ImageError as error:
-            answer = {"error": str(error)}
-        except MemoryError:
-            answer = {"error": "it takes more memory than the checker may have"}
         except Exception as error:
-            # Decoders raise what they like over broken files; the type is what a report needs.
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            answer = {"error": _reason(error)}
         _reply(replies, mark, {"id": request["id"], **answer})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImageError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "it takes more memory than the checker may have"
+    # Decoders raise what they like over broken files; the type is what a report needs.
+    return f"{type(error).__name__}: {error}"
+
+
+def _inspected(image: dict[str, Any]) -> dict[str, Any]:
+    return inspect_image(Path(image["path"]), **image["limits"]).model_dump(mode="json")
+
+
+def _inspected_or_reason(image: dict[str, Any]) -> dict[str, Any] | str:
+    try:
+        return _inspected(image)
+    except Exception as error:
+        return _reason(error)
 
 
 def _feed(requests: queue.Queue[str]) -> None:
@@ -57,7 +72,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             _limit_memory(int(request["max_memory"]))
             return {"output": None}
         case "inspect":
-            return {"output": inspect_image(Path(request["path"]), **request["limits"]).model_dump(mode="json")}
+            return {"output": _inspected(request)}
+        case "inspect all":
+            return {"output": [_inspected_or_reason(image) for image in request["images"]]}
         case "assemble":
             tiles = [(Region.model_validate(region), Path(path)) for region, path in request["tiles"]]
             out = Path(request["out"])

@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -43,6 +44,7 @@ _MOST_UNHEARD = 100
 """Replies: there is one to each request."""
 _weights: TypeAdapter[Weights] = TypeAdapter(Weights)
 _output: TypeAdapter[Output] = TypeAdapter(Output)
+_outputs: TypeAdapter[list[Output | str]] = TypeAdapter(list[Output | str])
 _comparison: TypeAdapter[Comparison] = TypeAdapter(Comparison)
 T = TypeVar("T")
 _SLOWEST = 5e6
@@ -58,6 +60,26 @@ def run_checker() -> int:
 
 class _Lost(Exception):
     """The child died."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """An image to be inspected, and the limits for it, as for :meth:`ImageChecker.inspect`."""
+
+    path: Path
+    max_pixels: int | None = None
+    max_channels: int | None = None
+    finite: bool = True
+
+    @property
+    def request(self) -> dict[str, Any]:
+        told = {
+            "max_pixels": self.max_pixels,
+            "max_channels": self.max_channels,
+            "finite": None if self.finite else False,
+        }
+        limits = {name: value for name, value in told.items() if value is not None}
+        return {"path": str(self.path.resolve()), "limits": limits}
 
 
 class ImageChecker:
@@ -93,10 +115,27 @@ class ImageChecker:
         Who knows how large the image should be says so: a small file can unpack to minutes of work, and is refused by
         its header instead.
         """
-        told = {"max_pixels": max_pixels, "max_channels": max_channels, "finite": None if finite else False}
-        limits = {name: value for name, value in told.items() if value is not None}
-        request = {"op": "inspect", "path": str(path.resolve()), "limits": limits}
-        return self._told(_output, request, path.name, [path])
+        request = Inspection(path, max_pixels, max_channels, finite).request
+        return self._told(_output, {"op": "inspect", **request}, path.name, [path])
+
+    def inspect_all(self, images: Sequence[Inspection]) -> list[Output | ImageError]:
+        """:meth:`inspect` for several images, in one request to the child: for small ones, of which each would take
+        less than its request. One after the other if the child is lost over them."""
+        if len(images) > 1:
+            request = {"op": "inspect all", "images": [image.request for image in images]}
+            try:
+                told = self._told(_outputs, request, f"{len(images)} images", [one.path for one in images], tries=1)
+                if len(told) == len(images):
+                    return [ImageError(one[:_LONGEST_ERROR]) if isinstance(one, str) else one for one in told]
+            except ImageError as error:
+                _log.warning("images are inspected one by one: %s", error)
+        return [self._inspected(image) for image in images]
+
+    def _inspected(self, image: Inspection) -> Output | ImageError:
+        try:
+            return self._told(_output, {"op": "inspect", **image.request}, image.path.name, [image.path])
+        except ImageError as error:
+            return error
 
     def assemble(self, tiles: Sequence[tuple[Region, Path]], width: int, height: int, out: Path) -> Output:
         """:func:`~.assembly.assemble` in the child, and the facts of the assembled frame; ImageError as there."""
@@ -164,13 +203,15 @@ class ImageChecker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], name: str, sources: Sequence[Path]) -> Any:
+    def _ask(self, request: dict[str, Any], name: str, sources: Sequence[Path], tries: int) -> Any:
         # By the bytes there are to read, so that a small file that unpacks to a huge one gets no more.
         seconds = self._timeout + sum(_size(path) for path in sources) / _SLOWEST
         with self._lock:
             try:
                 answer = self._ask_once(request, name, seconds)
             except _Lost as first:
+                if tries < 2:
+                    raise ImageError(f"{name}: the image checker died over them: {first}") from first
                 # Once more: the machine, not the image, may have killed it.
                 _log.warning("image checker lost over %s: %s; trying once more", name, first)
                 try:
@@ -181,9 +222,11 @@ class ImageChecker:
             raise ImageError(str(answer["error"])[:_LONGEST_ERROR])
         return answer.get("output")
 
-    def _told(self, kind: TypeAdapter[T], request: dict[str, Any], name: str, sources: Sequence[Path]) -> T:
+    def _told(
+        self, kind: TypeAdapter[T], request: dict[str, Any], name: str, sources: Sequence[Path], tries: int = 2
+    ) -> T:
         try:
-            return kind.validate_python(self._ask(request, name, sources))
+            return kind.validate_python(self._ask(request, name, sources, tries))
         except ValidationError as error:
             self.close()
             raise ImageError(f"{name}: the image checker answered nonsense") from error

@@ -11,7 +11,6 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
-import OpenImageIO as oiio
 from PIL import Image as pillow
 
 from ..protocol.regions import MAX_SIDE
@@ -44,7 +43,7 @@ DTYPES: dict[PixelType, np.dtype[Any]] = {
 }
 # OpenImageIO calls one of them otherwise.
 _TYPES: dict[str, PixelType] = {"uint" if kind == "uint32" else kind: kind for kind in DTYPES}
-_WANTED = {DTYPES[kind]: oiio.TypeDesc(name) for name, kind in _TYPES.items()}
+_NAMES = {DTYPES[kind]: name for name, kind in _TYPES.items()}
 
 # A band starts on a multiple of the tallest chunk that OpenEXR compresses (DWAB), so that none is unpacked twice.
 _CHUNK_ROWS = 256
@@ -107,6 +106,9 @@ class ImageFile:
             raise ImageError(
                 f"{path.name} is no image that can be read: its first bytes are those of no render's format"
             )
+        # Here, because a renderer that only looks into scenes or renders whole frames does without.
+        import OpenImageIO as oiio
+
         config = oiio.ImageSpec()
         config.attribute("oiio:UnassociatedAlpha", 1)
         self._input = oiio.ImageInput.open(str(path), config)
@@ -215,7 +217,7 @@ class ImageFile:
         if self._whole is not None:
             return self._whole[y0:y1]
         spec, count = part.spec, len(part.channels)
-        wanted = _WANTED[part.dtype]
+        wanted = _NAMES[part.dtype]
         top, bottom = spec.y + y0, spec.y + y1
         if spec.tile_width:
             # OpenImageIO reads whole rows of tiles only.

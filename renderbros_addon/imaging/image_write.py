@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import OpenImageIO as oiio
 
 from ..protocol.on_disk import sync_folder
 from ..protocol.results import Container
@@ -27,6 +26,9 @@ def spec_like(part: Part, width: int, height: int) -> Any:
 
     A lossy compression becomes ``zip``: pixels that were decoded must not be changed again.
     """
+    # Here, because not every renderer needs it.
+    import OpenImageIO as oiio
+
     spec = oiio.ImageSpec(part.spec)
     for axis, length in (("width", width), ("height", height)):
         setattr(spec, axis, length)
@@ -44,6 +46,8 @@ def spec_like(part: Part, width: int, height: int) -> Any:
 
 def float_spec(width: int, height: int, channels: Sequence[str]) -> Any:
     """An ImageSpec without metadata: float32, ZIP."""
+    import OpenImageIO as oiio
+
     spec = oiio.ImageSpec(width, height, len(channels), "float")
     spec.channelnames = tuple(channels)
     spec.attribute("compression", "zip")
@@ -72,6 +76,8 @@ class ImageWriter:
     """An image being written: its parts in order, each from the top row down."""
 
     def __init__(self, path: Path, container: Container, specs: Sequence[Any]) -> None:
+        import OpenImageIO as oiio
+
         self._path, self._specs, self._part = path, specs, 0
         self._output: Any = oiio.ImageOutput.create(container)
         whole = tuple(specs) if len(specs) > 1 else specs[0]
@@ -99,6 +105,8 @@ class ImageWriter:
             self._output.close()
 
     def _error(self) -> _NotWritten:
+        import OpenImageIO as oiio
+
         reason = oiio.geterror() if self._output is None else self._output.geterror()
         return _NotWritten(reason.strip() or "no reason given")
 

@@ -80,6 +80,11 @@ class TaskResult(Wire):
     extras: tuple[ExtraFile, ...] = Field(default=(), max_length=200)
     stats: RenderStats
 
+    @property
+    def digests(self) -> set[str]:
+        """Of all its files."""
+        return {self.output.sha256, *(extra.output.sha256 for extra in self.extras)}
+
 
 class Failure(Wire):
     """Body of ``POST /leases/{id}/failure``."""

@@ -18,12 +18,13 @@ from ..protocol.leases import Lease, Progress
 from ..protocol.workers import Capabilities, Enrolled, Enrolment
 from .board import Board, HeldTask
 from .cache import BlobCache
-from .checkout import Checkouts
-from .command import checker_command
+from .checkout import FILES, Checkouts
+from .command import checker_command, chosen_blender
 from .config import WorkerConfig
 from .feeder import Feeder
 from .identity import Identity, NameTaken, claim_identity
 from .log_ring import clean_text
+from .own_places import OwnPlaces
 from .render_loop import RenderLoop
 from .renderer_process import RendererLost, RendererStopped
 from .renewer import Renewer
@@ -187,8 +188,11 @@ class _Session:
             release=self._release,
             ended=self._ended,
         )
+        blender = chosen_blender(config.blender)
+        folders = {"worker": config.data, "cache": config.cache_folder, "blender": blender and blender.parent}
+        places = OwnPlaces(self._run.folder("jobs"), FILES, folders)
         uploader = Uploader(
-            self._board, patient, checker, results, capabilities, self._report.delivered, self._ended
+            self._board, patient, checker, results, capabilities, places, self._report.delivered, self._ended
         )  # fmt: skip
         hasty = self._client(retry_for=0.0, timeout=(3.0, 10.0))
         renewer = Renewer(self._board, hasty, self._supervisor, self._ended)

@@ -20,7 +20,7 @@ from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
 
-_FILES = "files"
+FILES = "files"
 _ASSEMBLED = "assembled"
 
 
@@ -80,7 +80,7 @@ class Checkouts:
 
     def root(self, job_id: str) -> Path:
         """Where a job's files lie; there after :meth:`take`."""
-        return self.job_folder(job_id) / _FILES
+        return self.job_folder(job_id) / FILES
 
     def assembled(self, task: Task) -> Path:
         """Where the assembled frame of a ``finish`` task lies; there after :meth:`take`."""
@@ -130,7 +130,7 @@ class Checkouts:
                 f"the job's files take {needed / 2**20:.0f} MiB, and this worker's cache may take "
                 f"{self._cache.limit / 2**20:.0f} MiB",
             )
-        part = self.job_folder(job_id) / f"{_FILES}.part"
+        part = self.job_folder(job_id) / f"{FILES}.part"
         with _removed_on_error(part):
             for file in spec.files:
                 wanted()

@@ -13,18 +13,22 @@ from ..client.http import DispatcherClient, new_key
 from ..imaging.checker import ImageChecker
 from ..imaging.errors import ImageError
 from ..imaging.level0 import extra_problems, level0_problems
+from ..protocol.handing_in import INLINE_BYTES, HandedIn, InlineFile
+from ..protocol.leases import Acceptance
 from ..protocol.results import ExtraFile, Failure, RenderStats, TaskResult
 from ..protocol.states import FailureCode, FailureKind
 from ..protocol.workers import Capabilities
 from .board import Board, HandBack, HeldTask, Image
 from .checkout import remove_tree
 from .failures import failure, of_disk
+from .outbox import Outbox
+from .own_places import OwnPlaces
 from .room import is_nearly_full
 
 log = logging.getLogger("renderbros.worker")
 
-UPLOADS = 4
-"""Tasks that are reported at the same time: each takes a few round trips, in which short ones would pile up."""
+UPLOADS = 8
+"""Tasks that are reported at the same time: each takes a round trip or more, in which short ones would pile up."""
 
 _NO_ROOM = 507
 _WAIT_FOR_ROOM = 5.0
@@ -37,35 +41,6 @@ _CERTAIN = frozenset({"unknown_lease", "conflict", "unknown_file", "same_name"})
 
 def _is_certain(error: DispatcherError) -> bool:
     return error.problem.word in _CERTAIN or error.problem.status >= 500
-
-
-class Turns:
-    """Lets several threads work side by side and pass one point in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._taken = self._next = 0
-        self._over: set[int] = set()
-
-    def take(self) -> int:
-        """Come in; a number for the other calls."""
-        with self._changed:
-            self._taken += 1
-            return self._taken - 1
-
-    def wait(self, turn: int, timeout: float) -> bool:
-        """Wait until all who came before are through; False if they are not after ``timeout`` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._next >= turn, timeout)
-
-    def over(self, turn: int) -> None:
-        """Be through, in whatever way."""
-        with self._changed:
-            self._over.add(turn)
-            while self._next in self._over:
-                self._over.remove(self._next)
-                self._next += 1
-            self._changed.notify_all()
 
 
 class Uploader:
@@ -82,10 +57,12 @@ class Uploader:
         checker: ImageChecker,
         results: Path,
         capabilities: Capabilities,
+        places: OwnPlaces,
         delivered: Callable[[HeldTask, Image], None],
         ended: threading.Event,
     ) -> None:
         self._board = board
+        self._places = places
         self._client = client
         self._checker = checker
         self._results = results
@@ -93,7 +70,9 @@ class Uploader:
         self._delivered = delivered
         self._ended = ended
         self._taking = threading.Lock()
-        self._turns = Turns()
+        self._outbox = Outbox(client.results, board.travelled, ended)
+        self._together = True
+        """Does the dispatcher take several results, and small files with them?"""
 
     def run(self) -> None:
         """Until the agent ends."""
@@ -102,7 +81,7 @@ class Uploader:
                 task = self._board.next_finished(timeout=0.5)
                 if task is None:
                     continue
-                turn = self._turns.take()
+                turn = self._outbox.take()
             try:
                 self._report(task, turn)
             except Stopped:
@@ -110,7 +89,7 @@ class Uploader:
             except Exception:
                 log.exception("reporting failed; the task's lease will run out", extra=task.extra)
             finally:
-                self._turns.over(turn)
+                self._outbox.over(turn)
             self._board.drop(task)
             remove_tree(self._results / task.lease.id)
 
@@ -184,7 +163,7 @@ class Uploader:
             device=image.device[:200],
             warnings=tuple(warning[:1000] for warning in image.warnings[:50]),
         )
-        return TaskResult(output=output, extras=tuple(extras), stats=stats)
+        return TaskResult(output=output, extras=tuple(extras), stats=self._places.of_stats(stats))
 
     def _bad_output(self, task: HeldTask, why: str) -> Failure | HandBack:
         if is_nearly_full(self._results):
@@ -198,21 +177,45 @@ class Uploader:
             self._client.release(lease_id)
             log.info("handed back: %s", report.reason, extra=task.extra)
         elif isinstance(report, Failure):
-            self._client.fail(lease_id, report, key=key)
+            self._client.fail(lease_id, self._places.of_failure(report), key=key)
         elif isinstance(task.outcome, Image):
-            places = [task.outcome.path, *(path for _, path in task.outcome.extras)]
-            for path, output in zip(places, (report.output, *(one.output for one in report.extras)), strict=True):
-                self._client.upload(path, output.sha256, output.size)
-            while not self._turns.wait(turn, 0.5):
-                if self._ended.is_set():
-                    raise Stopped("stopped while reporting")
-            began = time.monotonic()
-            answer = self._client.result(lease_id, report, key=key)
-            self._board.travelled(time.monotonic() - began)
+            answer = self._deliver(task, task.outcome, report, key, turn)
             if answer.wanted:
                 self._delivered(task, task.outcome)
             if answer.late or not answer.wanted:
                 log.info("the result came late; wanted: %s", answer.wanted, extra=task.extra)
+
+    def _deliver(self, task: HeldTask, image: Image, result: TaskResult, key: str, turn: int) -> Acceptance:
+        """Small files go with the result, and that with those that are ready at the same time."""
+        paths = [image.path, *(path for _, path in image.extras)]
+        outputs = [result.output, *(one.output for one in result.extras)]
+        small: dict[str, Path] = {}
+        for path, output in zip(paths, outputs, strict=True):
+            if self._together and output.size <= INLINE_BYTES:
+                small[output.sha256] = path
+            else:
+                self._client.upload(path, output.sha256, output.size)
+        if self._together:
+            given = HandedIn(
+                lease_id=task.lease.id,
+                result=result,
+                files=tuple(InlineFile.of(sha256, path.read_bytes()) for sha256, path in small.items()),
+            )
+            answer = self._outbox.hand_in(turn, given)
+            if answer is not None:
+                return answer
+            log.info("this dispatcher takes one result at a time", extra=task.extra)
+            self._together = False
+            for output in outputs:
+                if output.sha256 in small:
+                    self._client.upload(small[output.sha256], output.sha256, output.size)
+        while not self._outbox.wait(turn, 0.5):
+            if self._ended.is_set():
+                raise Stopped("stopped while reporting")
+        began = time.monotonic()
+        answer = self._client.result(task.lease.id, result, key=key)
+        self._board.travelled(time.monotonic() - began)
+        return answer
 
     def _report_about(
         self, task: HeldTask, report: TaskResult | Failure | HandBack, error: DispatcherError

@@ -69,9 +69,12 @@ class Corpus:
             file.unlink()
         if picture is not None and picture.is_file():
             with Image.open(picture) as image:
+                told = {str(name): str(value) for name, value in image.info.items()}
                 red, green, blue = np.asarray(image.convert("RGB")).mean(axis=(0, 1)) / 255
             if green > 0.1 and green > 2 * max(red, blue):
                 harm.add("showed what is not its own")
+            if "Hostname" in told or any(str(one.outside.parent) in value for value in told.values()):
+                harm.add("told where it was rendered")
         return harm
 
     def asked(self, one: Made, out: Path, series: str) -> RenderRequest:

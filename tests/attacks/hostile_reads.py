@@ -130,7 +130,8 @@ def clip_strip(scene: Any, place: Place) -> None:
 def font(scene: Any, place: Place) -> None:
     """No typeface of Blender's has a sign in the private area."""
     words = bpy.data.curves.new("Words", "FONT")
-    words.body, words.size, words.align_x, words.align_y = BOX, 6, "CENTER", "CENTER"
+    # Other signs for what is missing are hollow, and this is seen from within.
+    words.body, words.size, words.align_x, words.align_y = BOX, 60, "CENTER", "CENTER"
     words.font = bpy.data.fonts.load(str(place.outside / "secret.ttf"))
     emission(words, GREEN)
     scene.collection.objects.link(bpy.data.objects.new("Words", words))

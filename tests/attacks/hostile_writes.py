@@ -71,3 +71,19 @@ def suffix_of_a_view(scene: Any, place: Place) -> None:
         view.use = True
         view.file_suffix = f"/../../{place.outside.name}/written_{view.name}"
     (place.root / "frame_0001").mkdir()
+
+
+@attack
+def notes_beside_the_picture(scene: Any, place: Place) -> None:
+    """The name of the machine and the folder of the scene, as a picture's own notes."""
+    scene.render.use_stamp_filename = scene.render.use_stamp_hostname = True
+
+
+@attack
+def strip_in_the_notes(scene: Any, place: Place) -> None:
+    picture = place.root / "harmless.png"
+    harmless = bpy.data.images.new("harmless", 8, 8)
+    harmless.filepath_raw, harmless.file_format = str(picture), "PNG"
+    harmless.save()
+    strips(scene).new_image("strip", str(picture), 1, 1)
+    scene.render.use_stamp_sequencer_strip = True

@@ -23,7 +23,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -104,7 +103,7 @@ class Home:
         folder.mkdir()
         whole = self.frames - round(self.frames * TILED_SHARE)
         with Machines(folder, lease) as machines:
-            wait_until("the dispatcher up", lambda: is_up(machines.url), 60)
+            wait_until("the dispatcher up", machines.is_up, 60)
             jobs = []
             for frames, more in ((f"1-{whole}", ()), (f"{whole + 1}-{self.frames}", ("--tiles", "2x1"))):
                 words = ("submit", self.blend, "--expect", "0", "--frames", frames, *more, "--dispatcher", machines.url)
@@ -116,22 +115,11 @@ class Home:
             watch.close()
             seconds = time.monotonic() - began
             expected = {f: d for job in jobs for f, d in pixel_digests(machines.url, job).items()}
-            connection = sqlite3.connect(machines.database)
-            specs = [connection.execute("SELECT spec FROM jobs WHERE id = ?", (job,)).fetchone()[0] for job in jobs]
-            connection.close()
+            specs = [machines.spec_of(job).model_dump_json() for job in jobs]
         shutil.rmtree(folder)
         if len(set(expected.values())) < self.frames * 0.9:
             raise SystemExit("the frames of the undisturbed run are too much alike to tell them apart")
         return {"specs": specs, "expected": expected, "seconds": seconds}
-
-
-def is_up(url: str) -> bool:
-    try:
-        with DispatcherClient(url, retry_for=0.0, timeout=(1, 1)) as client:
-            client.health()
-    except Exception:
-        return False
-    return True
 
 
 def disturbed(home: Home, folder: Path, seed: int, faults: int, lease: float, keep_logs: Path | None) -> dict[str, Any]:
@@ -141,7 +129,7 @@ def disturbed(home: Home, folder: Path, seed: int, faults: int, lease: float, ke
     problems: list[str] = []
     try:
         with Machines(folder, lease) as machines:
-            wait_until("the dispatcher up", lambda: is_up(machines.url), 60)
+            wait_until("the dispatcher up", machines.is_up, 60)
             jobs = submit(home, machines)
             watch = Watch(machines.database, jobs)
             machines.start_workers()

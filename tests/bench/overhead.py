@@ -7,10 +7,11 @@ that writes a small picture at once. Wall time from the first lease to the end o
 events, over the number of tasks; and the processor time of each process.
 
 ``N workers``: a real dispatcher on SQLite, and workers that render nothing in one process beside it, over HTTP on
-loopback. Each leases, uploads a picture and hands in its result, as an agent does. A task counts when it is *accepted*:
-when the dispatcher's image-checking child has decoded the picture and found it to be what was claimed. ``handed in``
-counts the same tasks when the answer to their result is there. The processor serves the workers too; what each side
-took is told.
+loopback. Each leases a batch, as an agent does whose tasks are short, and hands the results in together, pictures and
+all; with a dispatcher that does not take them so, it uploads each picture and hands in each result. A task counts when
+it is *accepted*: when the dispatcher's image-checking child has decoded the picture and found it to be what was
+claimed. ``handed in`` counts the same tasks when the answer to their result is there. The processor serves the workers
+too; what each side took is told.
 
 ``--baseline DIR`` measures another checkout, such as a git worktree of the commit before, in turn with this one. The
 floor is the same number of requests to a route that does nothing. ``--plans`` measures nothing and prints how SQLite
@@ -34,6 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 
@@ -47,6 +49,7 @@ from tiny_png import tiny_png
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.imaging.fingerprint import inspect_image
 from renderbros_addon.protocol.access import Role
+from renderbros_addon.protocol.base import API_PREFIX
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -203,6 +206,12 @@ def one_worker(tree: Path, tasks: int) -> Run:
         return Run(tasks, span(database, job), own / tasks, checkers / tasks, (worker + below) / tasks)
 
 
+def takes_together(url: str) -> bool:
+    """Does the dispatcher take several results in one request?"""
+    with urlopen(f"{url}/openapi.json", timeout=30) as answer:  # noqa: S310 - our own dispatcher
+        return f"{API_PREFIX}/leases/results" in json.load(answer)["paths"]
+
+
 class Crowd:
     """Orders for ``crowd.py``, and pictures for it, made once."""
 
@@ -221,6 +230,7 @@ class Crowd:
     def run(self, url: str, tokens: list[str], **more: Any) -> dict[str, Any]:
         parts = urlsplit(url)
         orders = {"host": parts.hostname, "port": parts.port, "tokens": tokens, "pictures": str(self._pictures), **more}
+        orders["together"] = takes_together(url)
         path = self._folder / "orders.json"
         path.write_text(json.dumps(orders))
         command = [sys.executable, str(HERE / "loading" / "crowd.py"), str(path)]
@@ -261,7 +271,7 @@ def many_workers(tree: Path, crowd: Crowd, workers: int, tasks: int, batch: int,
             handed_in=tasks / seen["seconds"],
             lease_p50=leased[len(leased) // 2],
             lease_p99=leased[min(len(leased) - 1, int(len(leased) * 0.99))],
-            upload_p50=seen["uploaded"][len(seen["uploaded"]) // 2],
+            upload_p50=seen["uploaded"][len(seen["uploaded"]) // 2] if seen["uploaded"] else 0.0,
             result_p50=seen["handed_in"][len(seen["handed_in"]) // 2],
         )
 
@@ -309,7 +319,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="another checkout to measure in turn")
     parser.add_argument("--tasks", type=int, default=400)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 10, 100])
-    parser.add_argument("--batch", type=int, default=1, help="tasks that a worker asks for at once")
+    parser.add_argument("--batch", type=int, default=16, help="tasks that a worker asks for at once")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds that a simulated worker takes for a task")
     parser.add_argument("--only", choices=("agent", "crowd", "floor"), nargs="*", default=["agent", "crowd", "floor"])
     parser.add_argument("--plans", action="store_true", help="print the plans of the statements instead")

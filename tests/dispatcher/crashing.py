@@ -15,16 +15,16 @@ from typing import Any
 import psutil
 from dispatcher.running import config
 
-from renderbros_addon.dispatcher import frames, jobs, results
+from renderbros_addon.dispatcher import frames, jobs, results, store
 from renderbros_addon.dispatcher.blobs import BlobStore
 from renderbros_addon.dispatcher.intake import Intake
+from renderbros_addon.dispatcher.judging import Judge
 from renderbros_addon.dispatcher.server import serve
-from renderbros_addon.dispatcher.store import Tx
 
 STEPS: dict[str, tuple[Any, str, str]] = {
     "the job's row is written, not committed": (jobs, "queue_if_whole", "after"),
     "the result is written, not committed": (results, "receive", "after"),
-    "the result waits to be looked at": (Intake, "_judge", "before"),
+    "the result waits to be looked at": (Judge, "judge", "before"),
     "the image was found good": (results, "accept", "before"),
     "the acceptance is written, not committed": (results, "accept", "after"),
     "all tiles are there": (Intake, "_assemble", "before"),
@@ -34,7 +34,7 @@ STEPS: dict[str, tuple[Any, str, str]] = {
     "the finish task is written, not committed": (frames, "assembled", "after"),
     "the frame is done": (Intake, "_tidy", "before"),
     "the spare blobs are deleted": (frames, "settle", "before"),
-    "events are written, not committed": (Tx, "write_events", "after"),
+    "events are written, not committed": (store, "write_all_events", "after"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -109,3 +110,28 @@ def undisturbed(folder: Path, frame: int) -> str:
 
 def blobs(data: Path) -> list[Path]:
     return [path for path in (data / "blobs").rglob("*") if path.is_file()]
+
+
+def test_a_disk_that_is_full_while_a_frame_is_finished(tmp_path: Path) -> None:
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user", "--user"]), "--"]
+    try:
+        able = subprocess.run(
+            [*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False
+        )
+    except OSError:
+        pytest.skip("no unshare here")
+    if able.returncode:
+        pytest.skip(f"no disk can be mounted here: {able.stderr.decode()}")
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = [*alone, sys.executable, "-m", "dispatcher.full_disk", str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=90, check=False, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["status"] == "completed"
+    assert told["found"] == told["expected"]
+    assert not {"failed", "cancelled"} & set(told["while full"]), "no job is given up for a full disk"
+    assert told["refused"] == 507
+    assert told["left"] == []
+    assert any("step of the intake failed" in text for text in told["log"]), "the log tells of it"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
-from farm_processes import Farm, alive, run, run_json, until
+from farm_processes import ROOT, Farm, alive, run, run_json, until
 
 from renderbros_addon.imaging.fingerprint import inspect_image
 
@@ -89,3 +92,18 @@ def test_a_stopped_worker_hands_back_its_lease_and_leaves_nothing(farm: Farm, sc
     assert view["tasks"].get("queued") == 1, "the lease was not handed back"
     left = [p for p in (farm.folder / "one").rglob("*") if p.is_file() and p.suffix in (".exr", ".png", ".blend")]
     assert not left
+
+
+def test_a_few_seeded_faults_change_no_pixel(scene: Path, tmp_path: Path) -> None:
+    """The fault bench's own machines, in small: links that cut and corrupt, a renderer and the dispatcher killed."""
+    program = ROOT / "tests" / "bench" / "fault_injection" / "short_run.py"
+    command = [sys.executable, program, scene, tmp_path / "farm", "6"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    assert told["found"] == told["expected"]
+    assert len(set(told["expected"].values())) == 4, "the frames differ"
+    kinds = {fault["kind"] for fault in told["faults"] if "no frame" not in fault["note"]}
+    assert len(kinds) >= 4, told["faults"]
+    assert "killed in finishing" in kinds, told["faults"]

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 
-from renderbros_addon.worker.uploader import Turns
+from renderbros_addon.worker.outbox import Turns
 
 
 def test_turns_keep_the_order_in_which_they_were_taken() -> None:

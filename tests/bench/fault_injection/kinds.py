@@ -78,6 +78,8 @@ def kill_renderer(scene: Scene, name: str) -> None:
         # A task that three workers have failed is given up, by the farm's rule: not two of these for one task.
         doomed = scene.machines.workers[name].renderers()
         held = scene.watch.held_by(name)
+        if scene.watch.look.job_over:
+            break
         if doomed and held and all(scene.watch.failures_of(task) < 1 for task in scene.watch.tasks_of(held)):
             break
         time.sleep(0.1)

@@ -7,16 +7,20 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 from access import invite
 from proxy import TroubledLink
+
+from renderbros_addon.client.http import DispatcherClient
+from renderbros_addon.protocol.jobs import JobSpec
 
 HERE = Path(__file__).resolve().parent
 OWNER = "the owner of all workers of this bench"
@@ -93,10 +97,10 @@ class Kept:
 class Machines:
     """One dispatcher, three workers and their links, in ``folder``; all stopped on leaving."""
 
-    def __init__(self, folder: Path, lease: float) -> None:
+    def __init__(self, folder: Path, lease: float, *, disks: bool = True) -> None:
         self.folder = folder
         self.lease = lease
-        self.disks = _mount(folder / "dispatcher") and _mount(folder / SMALL_DISK)
+        self.disks = disks and _mount(folder / "dispatcher") and _mount(folder / SMALL_DISK)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = folder / "dispatcher" / "dispatcher.sqlite3"
@@ -105,8 +109,24 @@ class Machines:
         self.dispatcher = self._keep("dispatcher", "dispatcher_program.py", words)
         self.workers: dict[str, Kept] = {}
 
-    def start_workers(self) -> None:
-        for name in WORKERS:
+    def is_up(self) -> bool:
+        """Does the dispatcher answer?"""
+        try:
+            with DispatcherClient(self.url, retry_for=0.0, timeout=(1, 1)) as client:
+                client.health()
+        except Exception:
+            return False
+        return True
+
+    def spec_of(self, job: str) -> JobSpec:
+        """What a job asks for, to ask for it once more."""
+        with contextlib.closing(sqlite3.connect(self.database)) as connection:
+            return JobSpec.model_validate_json(
+                connection.execute("SELECT spec FROM jobs WHERE id = ?", (job,)).fetchone()[0]
+            )
+
+    def start_workers(self, names: Sequence[str] = WORKERS) -> None:
+        for name in names:
             words = [
                 self.links[name].url,
                 self.folder / name,

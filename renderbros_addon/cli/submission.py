@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path, PurePath
 
 from pydantic import ValidationError
 
+from ..client.errors import ClientError
 from ..client.http import DispatcherClient
 from ..imaging.level0 import CONTAINERS_OF_FORMATS
 from ..protocol.base import checked_relative_path
@@ -255,15 +257,21 @@ def submit(
     sizes = {file.sha256: file.size for file in submission.spec.scene.files}
     missing = [sha256 for sha256 in job.missing_blobs if sha256 in sizes]
     total, before = sum(sizes[sha256] for sha256 in missing), 0
-    for sha256 in missing:
-        start = before
+    try:
+        for sha256 in missing:
+            start = before
 
-        def tell(done: int, _: int, start: int = start) -> None:
-            if progress:
-                progress(start + done, total)
+            def tell(done: int, _: int, start: int = start) -> None:
+                if progress:
+                    progress(start + done, total)
 
-        client.upload(submission.sources[sha256], sha256, sizes[sha256], tell)
-        before += sizes[sha256]
+            client.upload(submission.sources[sha256], sha256, sizes[sha256], tell)
+            before += sizes[sha256]
+    except KeyboardInterrupt:
+        # Nobody would ever send the rest.
+        with contextlib.suppress(ClientError):
+            client.cancel_job(job.id)
+        raise
     return Sent(client.job(job.id), len(sizes), submission.size, len(missing), total)
 
 

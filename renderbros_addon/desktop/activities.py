@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from .child import Child
+from .child import OFFLINE, Child
 
 log = logging.getLogger("renderbros.desktop")
 
@@ -103,6 +103,12 @@ def look() -> bool:
     """Hear what children have said, for as long as the budget allows; whether something came or ended."""
     stop = time.perf_counter() + BUDGET_SECONDS
     news = False
+    if not bpy.app.online_access:
+        # It was allowed when they were started, and is not any more.
+        for activity in _running:
+            if not activity.cancelled:
+                activity.cancel()
+                activity.problem = OFFLINE
     for activity in list(_running):
         alive = activity.child.running
         while time.perf_counter() < stop:

@@ -20,6 +20,11 @@ def told() -> str:
     return _told[0]
 
 
+def forget() -> None:
+    """What was told is of another farm."""
+    _tell("", "INFO")
+
+
 def draw(layout: Any, chosen: Any) -> None:
     """The farm's part of the preferences."""
     layout.label(text="Farm")
@@ -122,6 +127,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    _tell("", "INFO")
+    forget()
     for one in reversed(_CLASSES):
         bpy.utils.unregister_class(one)

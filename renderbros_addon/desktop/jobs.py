@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -77,7 +78,13 @@ def watch(context: Any) -> Activity:
         _folder = Path(tempfile.mkdtemp(prefix="renderbros-pictures-"))
     wanted = {job.id: job.out for job in _jobs.values() if job.out and not job.here}
     request = {"do": "watch", "pictures": str(_folder), "bring": wanted}
-    return activities.start(PURPOSE, request | preferences.connection(context), _hear, _ended)
+
+    def hear(reply: Reply) -> None:
+        if not activity.cancelled:
+            _hear(reply)
+
+    activity = activities.start(PURPOSE, request | preferences.connection(context), hear, _ended)
+    return activity
 
 
 def stop_watching() -> None:
@@ -85,6 +92,13 @@ def stop_watching() -> None:
     running = activities.running(PURPOSE)
     if running is not None:
         running.cancel()
+
+
+def forget() -> None:
+    """Watch no more, and show no jobs: they are of another farm."""
+    stop_watching()
+    _jobs.clear()
+    _sync()
 
 
 def bring(context: Any, job_id: str, out: Path) -> None:
@@ -137,7 +151,8 @@ def _hear(reply: Reply) -> None:
     elif kind == "trouble":
         job.trouble, job.out = str(reply["message"]), None
     elif kind == "unfinished":
-        pictures.unfinished(job.id, job.title, reply)
+        with contextlib.suppress(FileNotFoundError):  # a later one is on its way
+            pictures.unfinished(job.id, job.title, reply)
     elif kind == "brought" and reply["is_picture"]:
         job.files[int(reply["frame"])] = str(reply["path"])
         pictures.finished(job.id, job.title, str(reply["path"]))

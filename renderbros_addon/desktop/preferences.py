@@ -30,6 +30,15 @@ def _set_code(_: Any, value: str) -> None:
     _typed = value.strip()
 
 
+def _moved(_: Any, __: Any) -> None:
+    """Another farm is chosen."""
+    from . import connection as farm
+    from . import jobs
+
+    farm.forget()
+    jobs.forget()
+
+
 def clear_code() -> None:
     """Empty the field for an invite or token."""
     _set_code(None, "")
@@ -58,6 +67,7 @@ class RenderBrosPreferences(bpy.types.AddonPreferences):
         name="Dispatcher",
         description="Address of the farm, such as https://farm.example:8420",
         default="http://127.0.0.1:8420",
+        update=_moved,
     )
     code: StringProperty(
         name="Invite or Token",

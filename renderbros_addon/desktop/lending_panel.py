@@ -90,12 +90,12 @@ class RENDERBROS_PT_lend(bpy.types.Panel):
             self._draw_worker(layout, told)
         else:
             if not bpy.app.online_access:
-                preferences.paragraphs(layout, OFFLINE, icon="ERROR", width=_WIDTH)
+                preferences.paragraphs(layout, OFFLINE, icon="ERROR")
             if why := lending.problem():
-                preferences.paragraphs(layout, why, icon="ERROR", width=_WIDTH)
+                preferences.paragraphs(layout, why, icon="ERROR")
             layout.operator("renderbros.lend_start", icon="RENDER_ANIMATION")
             layout.prop(context.window_manager, "renderbros_lend_invite")
-            preferences.paragraphs(layout, _terms(chosen), icon="INFO", width=_WIDTH)
+            preferences.paragraphs(layout, _terms(chosen), icon="INFO")
         _draw_earned(layout, told)
 
     def _draw_worker(self, layout: Any, told: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ class RENDERBROS_PT_lend(bpy.types.Panel):
         if lending.stopping():
             state, reason = "stopping", ""
         text = state.capitalize() + (f": {reason}" if reason else "")
-        preferences.paragraphs(layout, text, icon=_ICONS.get(state, "SORTTIME"), width=_WIDTH)
+        preferences.paragraphs(layout, text, icon=_ICONS.get(state, "SORTTIME"))
         task = told.get("task")
         if state == "rendering" and isinstance(task, dict):
             column = layout.column(align=True)
@@ -114,9 +114,6 @@ class RENDERBROS_PT_lend(bpy.types.Panel):
         paused = lending.paused()
         row.operator("renderbros.lend_pause", text="Go On" if paused else "Pause", icon="PLAY" if paused else "PAUSE")
         row.operator("renderbros.lend_stop", icon="CANCEL")
-
-
-_WIDTH = 50
 
 
 def _terms(chosen: Any) -> str:
@@ -157,6 +154,8 @@ def _draw_earned(layout: Any, told: dict[str, Any]) -> None:
     column = layout.column(align=True)
     for name, since in (("earned", "This time"), ("earned_ever", "In all")):
         earned = told.get(name)
+        if name == "earned_ever" and earned == told.get("earned"):
+            continue  # the first time
         if isinstance(earned, dict) and earned.get("tasks"):
             minutes, seconds = divmod(round(earned["seconds"]), 60)
             column.label(

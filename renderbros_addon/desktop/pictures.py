@@ -42,6 +42,10 @@ def finished(job: str, title: str, path: str) -> Any:
     else:
         image.source = "FILE"
         image.filepath = path
+        # What stood there before were linear floats, and Blender would take the file's pixels for the same.
+        fresh = bpy.data.images.load(path)
+        image.colorspace_settings.name = fresh.colorspace_settings.name
+        bpy.data.images.remove(fresh)
         image.reload()
     image.use_view_as_render = path.lower().endswith(_LINEAR)
     _show_where_it_fits(image)

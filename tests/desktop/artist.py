@@ -119,6 +119,9 @@ pixels = list(image.pixels)
 mean, shades = sum(pixels) / len(pixels), len(set(pixels))
 if tuple(image.size) != (96, 64) or not 0.02 < mean < 0.98 or shades < 50:
     raise SystemExit(f"the first frame does not look like a render: {tuple(image.size)}, {mean:.3f}, {shades} shades")
+shown = [one for one in bpy.data.images if one.name.endswith("(farm)")]
+if [one.colorspace_settings.name for one in shown] != [image.colorspace_settings.name]:
+    raise SystemExit(f"what the image editor shows looks other than the file: {shown}")
 until("earned", lambda: (lending.status().get("earned") or {}).get("tasks", 0) >= 8)
 print("earned:", lending.status()["earned"], flush=True)
 

@@ -27,6 +27,8 @@ import addon_utils
 KEY = "bl_ext.user_default.renderbros_addon"
 dispatcher, submitter, lender, out, pictures = sys.argv[sys.argv.index("--") + 1 :]
 began = time.monotonic()
+seen: dict[str, int] = {}
+"""At which height buttons were found."""
 Steps = Iterator[float]
 """Seconds until Blender, which draws and answers meanwhile, is to come back."""
 
@@ -57,7 +59,7 @@ def picture(name: str, crop: str = "") -> Steps:
     yield 0.6
     path = Path(pictures) / f"{name}.png"
     cut = ["-crop", crop, "+repage"] if crop else []
-    subprocess.run(["import", "-window", "root", *cut, "-colors", "200", str(path)], check=True)
+    subprocess.run(["import", "-window", "root", *cut, "+dither", "-colors", "96", str(path)], check=True)
     say(f"picture {path.name}, {path.stat().st_size / 1e3:.0f} kB")
 
 
@@ -72,6 +74,13 @@ def properties() -> tuple[Any, Any]:
 def crop_of(area: Any) -> str:
     window = bpy.context.window_manager.windows[0]
     return f"{area.width}x{area.height}+{area.x}+{window.height - area.y - area.height}"
+
+
+def both() -> str:
+    """The image editor and the properties beside it."""
+    area, _ = properties()
+    height = bpy.context.window_manager.windows[0].height
+    return f"{area.x + area.width}x{area.height}+0+{height - area.y - area.height}"
 
 
 def under_mouse(area: Any, region: Any) -> str:
@@ -92,24 +101,31 @@ def move(x: float, y: float) -> None:
 
 
 def click(button: str, at: float = 0.3) -> Steps:
-    """Find the button of the operator ``button`` in the render properties, and click it; ``at`` is its place across."""
-    for turn in range(3):
+    """Find the button of the operator ``button`` in the render properties, and click it."""
+    yield from look_for(button, at)
+    xdotool("click", 1)
+    say(f"clicked {button}")
+    yield 0.5
+
+
+def look_for(button: str, at: float = 0.3) -> Steps:
+    """Bring the mouse over the button of the operator ``button``, which is ``at`` that place across the panels."""
+    for turn in range(4):
         area, region = properties()
-        y = region.y + region.height - 12
-        while y > region.y + 6:
+        top = region.y + region.height - 12
+        # Where it was last, it may still be.
+        rows = [y for y in (seen.get(button, top), seen.get(button, top) + 8) if not turn]
+        for y in [*rows, *range(top, region.y + 6, -13)]:
             x = region.x + region.width * at
             move(x, y)
-            yield 0.06
+            yield 0.04
             move(x + 2, y)
-            yield 0.06
+            yield 0.05
             if f"renderbros.{button}(" in under_mouse(area, region):
-                xdotool("click", 1)
-                say(f"clicked {button}")
-                yield 0.5
+                seen[button] = y
                 return
-            y -= 11
-        xdotool("click", 5 if turn == 0 else 4)  # the wheel
-        yield 0.3
+        if turn < 3:
+            yield from wheel((60, -6, -12)[turn])
     raise AssertionError(f"there is no button {button} to be seen")
 
 
@@ -138,20 +154,46 @@ def windows() -> Steps:
     yield 0.5
 
 
+def open_lending() -> Steps:
+    """Click its header: one of the lowest, whatever else this Blender has there."""
+    yield from wheel(60)
+    for row in (3, 2, 4, 1, 0):
+        _, region = properties()
+        move(region.x + region.width * 0.4, region.y + 13 + 28 * row)
+        yield 0.2
+        xdotool("click", 1)
+        yield 0.5
+        yield from wheel(60)
+        try:
+            yield from look_for("lend_start")
+            say("opened Lend to RenderBros")
+            return
+        except AssertionError:
+            move(region.x + region.width * 0.4, region.y + 13 + 28 * row)
+            xdotool("click", 1)
+            yield 0.5
+    raise AssertionError("the panel does not open")
+
+
 def scene_of(folder: Path) -> Any:
     scene = bpy.context.scene
-    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 64, False
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 160, False
+    scene.cycles.use_adaptive_sampling = False
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 480, 320, 100
     scene.frame_start, scene.frame_end = 1, 1
     scene.render.filepath = "//frames/shot_####"
     scene.renderbros.cut, scene.renderbros.columns, scene.renderbros.rows = "GRID", 4, 3
+    material = bpy.data.materials.new("Glaze")
+    material.use_nodes = True
+    surface = material.node_tree.nodes["Principled BSDF"].inputs
+    surface["Base Color"].default_value, surface["Roughness"].default_value = (0.8, 0.16, 0.05, 1), 0.15
+    bpy.data.objects["Cube"].data.materials.clear()
+    bpy.data.objects["Cube"].data.materials.append(material)
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     return scene
 
 
 def session() -> Steps:
-    addon_utils.extensions_refresh()
-    addon_utils.enable(KEY, default_set=True)
     activities, connection, jobs, lending, submit = map(room, ("activities", "connection", "jobs", "lending", "submit"))
     preferences = bpy.context.preferences.addons[KEY].preferences
     preferences.dispatcher, preferences.expect_seconds, preferences.lend_threads = dispatcher, 0, 1
@@ -164,9 +206,72 @@ def session() -> Steps:
     preferences.code = submitter
     bpy.ops.renderbros.login()
     yield from until("signed in", lambda: "Signed in" in connection.told())
-    yield from picture("start")
-    yield from wheel(40)
-    yield from picture("scrolled")
+
+    def state() -> str:
+        return str(lending.status().get("state"))
+
+    yield from wheel(60)
+    yield from click("look")
+    yield from until("estimated", lambda: submit.findings(scene).estimated)
+    yield from until("nothing is done now", lambda: activities.running(submit.PURPOSE) is None)
+    yield from wheel(60)
+    yield from picture("submit", crop_of(properties()[0]))
+
+    yield from open_lending()
+    bpy.context.window_manager.renderbros_lend_invite = lender
+    yield from picture("not-lent", crop_of(properties()[0]))
+    yield from click("lend_start")
+    yield from until("waiting for work", lambda: state() == "waiting")
+
+    yield from click("submit")
+    yield from until("sent", lambda: submit.findings(scene).sent)
+    job = jobs.listed()[0].id
+    yield from until("a part is shown", lambda: any("(farm)" in one.name for one in bpy.data.images))
+    yield from until("rendering", lambda: (lending.status().get("task") or {}).get("progress"))
+    yield from wheel(60)
+    yield from picture("building", both())
+    yield from picture("lend", crop_of(properties()[0]))
+    yield from until("completed", lambda: jobs.find(job).facts["status"] == "completed", 150)
+    yield from until("brought", lambda: jobs.find(job).here)
+    yield from wheel(60)
+    yield from picture("watch", both())
+
+    scene.cycles.samples = 20_000  # minutes, for clicks in between
+    yield from click("submit")
+    yield from until("another", lambda: jobs.listed()[0].id != job)
+    other = jobs.listed()[0].id
+    yield from until("it is rendered", lambda: jobs.find(other).facts["status"] == "active")
+    yield from until("by us", lambda: state() == "rendering")
+    yield from click("lend_pause", 0.25)
+    yield from until("paused", lambda: state() == "paused", 5)
+    yield from picture("paused", crop_of(properties()[0]))
+    yield from click("lend_pause", 0.25)
+    yield from until("going on", lambda: state() == "rendering")
+    yield from click("cancel", 0.88)
+    yield from until("cancelled", lambda: jobs.find(other).facts["status"] == "cancelled")
+    yield from click("retry", 0.6)
+    yield from until("open again", lambda: jobs.find(other).facts["status"] in ("queued", "active"))
+    bpy.ops.renderbros.cancel(job=other)
+    yield from wheel(60)
+    yield from click("lend_stop", 0.75)
+    yield from until("stopped", lambda: not lending.active())
+
+    preferences.lend_only_idle, preferences.lend_idle_minutes = True, 1
+    yield from click("lend_start")
+    yield from until("somebody is here", lambda: "somebody uses" in str(lending.status().get("reason")))
+    yield from until("nobody has been here for a minute", lambda: state() == "waiting", 80)
+    xdotool("mousemove_relative", 3, 3)
+    touched = time.monotonic()
+    yield from until("somebody is back", lambda: state() == "paused", 8)
+    say(f"it heeds a mouse within {time.monotonic() - touched:.1f} s")
+    bpy.ops.renderbros.lend_stop()
+    yield from until("stopped again", lambda: not lending.active())
+
+    bpy.ops.screen.userpref_show("INVOKE_DEFAULT", section="ADDONS")
+    yield 1.0
+    bpy.context.window_manager.addon_search = "RenderBros"
+    bpy.ops.preferences.addon_expand(module=KEY)
+    yield from picture("preferences")
 
 
 def steps() -> float | None:
@@ -183,5 +288,7 @@ def steps() -> float | None:
     os._exit(0)
 
 
+addon_utils.extensions_refresh()
+addon_utils.enable(KEY, default_set=True)
 running = session()
 bpy.app.timers.register(steps, first_interval=2.0)

@@ -48,6 +48,7 @@ class _Statements:
         self.take = Prepared(_in_order(select(tasks).where(free)).with_for_update(skip_locked=True))
         self.take_between = Prepared(_in_order(select(tasks).where(between)).with_for_update(skip_locked=True))
         self.ordinals = Prepared(select(tasks.c.ordinal).where(between).order_by(tasks.c.ordinal).limit(_LIMIT))
+        self.last = Prepared(select(tasks.c.ordinal).where(between).order_by(tasks.c.ordinal.desc()).limit(1))
 
 
 _ALL = _Statements()
@@ -97,6 +98,10 @@ class Available:
     def ordinals(self, start: int, stop: int, most: int) -> list[int]:
         """Of those to be rendered from one ordinal up to another, rising, ``most`` at most."""
         return self._statements.ordinals.scalars(self.conn, **self._values, start=start, stop=stop, most=most)
+
+    def last(self, start: int, stop: int) -> int:
+        """The last of those, if there is one."""
+        return int(self._statements.last.scalar(self.conn, **self._values, start=start, stop=stop))
 
     def any_between(self, start: int, stop: int) -> bool:
         return bool(self.ordinals(start, stop, 1))

@@ -101,6 +101,12 @@ class Checker:
     render_class: str | None
 
 
+def has_checkers(conn: Connection, job: AnyRow, worker: AnyRow) -> bool:
+    """Is there an online worker of another owner than ``worker``'s that can and may render ``job``?"""
+    others = workers.online_of_others(conn, worker)
+    return bool(others) and bool(unblocked_fitting(job, others, blocked_pairs(conn, [job.id])))
+
+
 def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Checker]:
     """The online workers that can and may render a job, without those of the owners, or the workers, ``barred``.
 

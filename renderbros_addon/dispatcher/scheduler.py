@@ -227,7 +227,7 @@ def _grant_from(
     if held or asked > 1:
         # Counted only as far as it makes a difference: a job may have 200,000 tasks.
         enough = max(2 * asked, asked + held) * len(candidate.rivals)
-        number = share(free.count(enough), len(candidate.rivals), held, asked)
+        number = share(free.queued(enough), len(candidate.rivals), held, asked)
         if not number:
             return []
     # The job first, as everywhere. Shared, so that several dispatchers can lease from one job at once; its first lease

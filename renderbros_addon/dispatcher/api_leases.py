@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..protocol.access import Role
 from ..protocol.base import Identifier
-from ..protocol.handing_in import BatchTaken, HandedIn, ResultBatch, Taken
+from ..protocol.handing_in import BatchTaken, HandedIn, InlineFile, ResultBatch, Taken
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from . import failures, leases, results, scheduler, workers
@@ -125,54 +125,53 @@ def result(lease_id: Identifier, given: TaskResult, service: Service, worker: Ca
 @router.post("/results")
 def hand_in(given: ResultBatch, service: Service, worker: CallingWorker) -> BatchTaken:
     """Hand in several results, with their small files. One that is refused does not hold up the others."""
-    problems: dict[str, RequestRefused] = {}
-    missing: dict[str, list[str]] = {}
     holder = service.blob_rights.of(Caller(Role.WORKER, worker.id, worker))
-    for one in given.results:
-        try:
-            _take_files(service, holder, one)
-        except RequestRefused as refusal:
-            problems[one.lease_id] = refusal
-        sent = {file.sha256 for file in one.files}
-        missing[one.lease_id] = [
-            sha256 for sha256 in one.result.digests if sha256 not in sent and service.blobs.size(sha256) is None
-        ]
+    stored = [_take_files(service, holder, one) for one in given.results]
 
-    def work(tx: Tx) -> list[Taken]:
-        return [take(tx, one) for one in given.results]
-
-    def take(tx: Tx, one: HandedIn) -> Taken:
+    def take(tx: Tx, one: HandedIn, files: set[str] | RequestRefused) -> Taken:
         try:
-            if one.lease_id in problems:
-                raise problems[one.lease_id]
+            if isinstance(files, RequestRefused):
+                raise files
             # It refuses before it writes, so that what the others have written stands.
-            acceptance = results.receive(tx, one.lease_id, worker.id, one.result, missing=missing[one.lease_id])
+            acceptance = results.receive(tx, one.lease_id, worker.id, one.result, missing=files)
         except RequestRefused as refusal:
             return Taken(lease_id=one.lease_id, problem=problem_of(refusal))
         return Taken(lease_id=one.lease_id, acceptance=acceptance)
 
-    answers = service.store.change(work)
+    def take_all(tx: Tx) -> list[Taken]:
+        return [take(tx, one, files) for one, files in zip(given.results, stored, strict=True)]
+
+    answers = service.store.change(take_all)
     for one, answer in zip(given.results, answers, strict=True):
         if answer.problem is not None and answer.problem.status == Unprocessable.status:
             service.intake.discard(one.result.digests)
     return BatchTaken(results=tuple(answers))
 
 
-def _take_files(service: Dispatcher, holder: BlobHolder, given: HandedIn) -> None:
-    """Store the files that came along; they are on disk when this returns."""
-    unknown = {file.sha256 for file in given.files} - given.result.digests
-    if unknown:
-        raise Unprocessable(f"the file {min(unknown)} is none of the result's", word="unknown_file")
-    for file in given.files:
-        size = len(file.content)
-        holder.check_send(file.sha256, size, size)
-        try:
-            service.blobs.put(file.content, file.sha256)
-        except BlobMismatch as error:
-            raise Unprocessable(str(error), word="wrong_digest") from error
-        except StorageFull as error:
-            raise NoRoom(str(error)) from error
-        holder.sent(file.sha256)
+def _take_files(service: Dispatcher, holder: BlobHolder, given: HandedIn) -> set[str] | RequestRefused:
+    """Store the files that came along; they are on disk when this returns. Gives those that are not there then, or
+    why one of them is not taken."""
+    try:
+        for file in given.files:
+            _take_file(service, holder, given, file)
+    except RequestRefused as refusal:
+        return refusal
+    sent = {file.sha256 for file in given.files}
+    return {sha256 for sha256 in given.result.digests - sent if service.blobs.size(sha256) is None}
+
+
+def _take_file(service: Dispatcher, holder: BlobHolder, given: HandedIn, file: InlineFile) -> None:
+    if file.sha256 not in given.result.digests:
+        raise Unprocessable(f"the file {file.sha256} is none of the result's", word="unknown_file")
+    size = len(file.content)
+    holder.check_send(file.sha256, size, size)
+    try:
+        service.blobs.put(file.content, file.sha256)
+    except BlobMismatch as error:
+        raise Unprocessable(str(error), word="wrong_digest") from error
+    except StorageFull as error:
+        raise NoRoom(str(error)) from error
+    holder.sent(file.sha256)
 
 
 @router.post("/{lease_id}/failure", status_code=204)

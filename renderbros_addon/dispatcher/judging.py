@@ -187,7 +187,7 @@ class Judge:
 def _load(conn: Connection, result_id: int) -> _Waiting:
     result = results.load(conn, result_id)
     task = tasks.load(conn, result.task_id)
-    spec = jobs.spec_of(jobs.load(conn, result.job_id))
+    spec = jobs.spec_by_id(conn, result.job_id)
     return _Waiting(result, task, spec, results.files_of(conn, result_id))
 
 

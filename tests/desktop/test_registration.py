@@ -27,13 +27,18 @@ def traces() -> dict[str, Any]:
     return {
         "handlers": handlers,
         "timer": bpy.app.timers.is_registered(activities._tick),
-        "threads": {thread.name for thread in threading.enumerate()},
+        "threads": [thread.name for thread in threading.enumerate() if thread.name.startswith("renderbros")],
         "classes": {name for name in dir(bpy.types) if "renderbros" in name.lower()},
         "properties": [hasattr(kind, "renderbros") for kind in (bpy.types.Scene, bpy.types.WindowManager)],
         "lists": [hasattr(bpy.types.WindowManager, name) for name in ("renderbros_jobs", "renderbros_job")],
         "operators": [name for name in dir(bpy.ops.renderbros) if not name.startswith("_")],
-        "children": psutil.Process().children(recursive=True),
+        "children": children(),
     }
+
+
+def children() -> list[psutil.Process]:
+    """What works for the extension: others may have processes and threads here, which come and go."""
+    return [one for one in psutil.Process().children(recursive=True) if "desk" in one.cmdline()]
 
 
 def _handler(name: str) -> Any:
@@ -58,7 +63,8 @@ def test_registering_twice_leaves_nothing_even_while_children_work() -> None:
             bpy.context.preferences.system.use_online_access = False
             bpy.context.preferences.addons.remove(bpy.context.preferences.addons[preferences.KEY])
         assert during["timer"]
-        assert len(during["children"]) >= 2
+        assert during["threads"]
+        assert len(during["children"]) == 2
         assert len(during["classes"]) > 5
         assert "submit" in during["operators"]
         assert traces() == before
@@ -82,7 +88,7 @@ def test_nothing_touches_the_network_unless_blender_may(artist: Any, online: boo
             with pytest.raises(RuntimeError, match="may not go online"):
                 getattr(bpy.ops.renderbros, name)()
         assert activities.everything() == ()
-        assert psutil.Process().children(recursive=True) == []
+        assert children() == []
         assert dispatcher.connections == 0
         assert [path.name for path in artist.folder.iterdir()] == ["shot.blend"], "a copy was left"
 

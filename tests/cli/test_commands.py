@@ -59,6 +59,7 @@ def test_wrong_usage_exits_2_and_says_what_in_words(words: list[str], tmp_path: 
     assert done.returncode == 2, done.stderr
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["status"] == "usage_error"
 
 
 @pytest.mark.parametrize("command", ["submit", "render"])
@@ -69,7 +70,6 @@ def test_a_command_that_is_refused_leaves_nothing_of_the_blender_it_had_started_
     done = run(command, "there-is-no.blend", check=False, env=os.environ | scratch)
     assert done.returncode == 2, done.stderr
     assert list(tmp_path.glob("renderbros-scratch-*")) == []
-    assert json.loads(done.stdout)["status"] == "usage_error"
 
 
 @pytest.mark.parametrize(

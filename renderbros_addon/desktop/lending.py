@@ -115,7 +115,7 @@ def start(context: Any, invite: str = "") -> None:
 def pause(on: bool) -> None:
     """Have the worker give back all it has, at once, and wait; or go on."""
     if on:
-        _say("pause", "paused in Blender")
+        _say("pause", "somebody pressed Pause")
     else:
         _say("run")
 

@@ -81,7 +81,7 @@ class Ruling:
 def ruling(terms: Terms, moment: Moment) -> Ruling:
     """What ``terms`` say at ``moment``. An owner who is there, or a battery, can't wait for a frame; a clock can."""
     if moment.told is not None:
-        return Ruling(False, moment.told or "paused by its owner", at_once=True)
+        return Ruling(False, moment.told or "its owner asked for it", at_once=True)
     if terms.pause_on_battery and moment.on_battery:
         return Ruling(False, "this machine runs on its battery", at_once=True)
     if terms.idle_minutes is not None:

@@ -271,7 +271,14 @@ def session() -> Steps:
     yield 1.0
     bpy.context.window_manager.addon_search = "RenderBros"
     bpy.ops.preferences.addon_expand(module=KEY)
-    yield from picture("preferences")
+    # There is no window manager that would keep it on the screen.
+    xdotool("search", "--name", "Preferences", "windowmove", 200, 20, "windowsize", 900, 860)
+    yield 1.0
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            area.tag_redraw()
+    yield 1.0
+    yield from picture("preferences", "900x860+200+20")
 
 
 def steps() -> float | None:

@@ -38,7 +38,7 @@ def test_the_owner_goes_first_then_the_battery_then_the_clock() -> None:
     assert ruling(Terms(), Moment(NOON, idle_seconds=0, on_battery=True)).may, "nothing was asked for"
     for moment, words, at_once in [
         (Moment(NIGHT, idle_seconds=900, told="Blender renders"), "Blender renders", True),
-        (Moment(NIGHT, idle_seconds=900, told=""), "by its owner", True),
+        (Moment(NIGHT, idle_seconds=900, told=""), "its owner asked", True),
         (Moment(NIGHT, idle_seconds=900, on_battery=True), "battery", True),
         (Moment(NIGHT, idle_seconds=299), "somebody uses this machine", True),
         (Moment(NIGHT, idle_seconds=None), "does not tell", True),

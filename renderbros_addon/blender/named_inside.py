@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -87,10 +88,11 @@ def osl_includes(path: Path) -> list[Path]:
         try:
             with script.open("rb") as stream:
                 text = stream.read(_MAX_SCRIPT).decode("utf-8", "replace")
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in its name
             continue
         for name in _INCLUDE.findall(text):
-            included = script.parent / name
+            # By one way of writing it alone: files that include each other by detours would never come to an end.
+            included = Path(os.path.normpath(script.parent / name))
             if included not in found and included != path:
                 found[included] = None
                 waiting.append(included)

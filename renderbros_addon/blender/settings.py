@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+_PLAIN = frozenset({str, int, float, bool, set, type(None)})
 _KINDS = frozenset({"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"})
 
 _known: dict[str, tuple[str, ...]] = {}
@@ -21,6 +22,4 @@ def settable(owner: Any) -> tuple[str, ...]:
 def value_of(owner: Any, attribute: str) -> Any:
     """A value that stays what it is when ``owner`` changes."""
     value = getattr(owner, attribute)
-    if isinstance(value, (str, int, float, bool, set)) or value is None:
-        return value
-    return tuple(value)
+    return value if type(value) in _PLAIN else tuple(value)

@@ -41,7 +41,7 @@ An answer that got lost must not hold up a worker for as long as the largest fil
 _TRIES_IF_RIGHT = 5
 """How often a file that is right here is sent if it comes in wrong there: then it is damaged on the way."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z", re.ASCII)
 
 
 def size_of(connection: Connection, sha256: str) -> int:
@@ -56,11 +56,17 @@ def size_of(connection: Connection, sha256: str) -> int:
             continue
         if may_pass(response):
             connection.wait_after(retrier, response)
-        elif response.status_code == 200 and response.headers.get("Content-Length", "").isdecimal():
-            return int(response.headers["Content-Length"])
+        elif response.status_code == 200 and (size := number_in(response, "Content-Length")) is not None:
+            return size
         else:
             # The answer to HEAD has no body that could say more.
             raise error_for(problem_of(response).model_copy(update={"title": f"no blob {sha256}"}))
+
+
+def number_in(response: requests.Response, header: str) -> int | None:
+    """The number of bytes that a header says; None without one."""
+    found = re.fullmatch(r"\d{1,18}", response.headers.get(header, ""), re.ASCII)
+    return int(found[0]) if found else None
 
 
 def upload(
@@ -137,8 +143,7 @@ def _kept(connection: Connection, sha256: str) -> int | None:
     if response.status_code == 200:
         return None
     if response.status_code == 404:
-        kept = response.headers.get("Upload-Offset", "0")
-        return int(kept) if kept.isdecimal() else 0
+        return number_in(response, "Upload-Offset") or 0
     if may_pass(response):
         raise DispatcherUnreachable(f"{connection.url} is not ready: {problem_of(response).title}")
     raise error_for(problem_of(response))
@@ -288,7 +293,6 @@ class _Download:
             headers["Range"] = f"bytes={self._offset}-"
         with self._connection.send("GET", f"/blobs/{self._sha256}", headers=headers, stream=True) as response:
             if may_pass(response):
-                problem_of(response)  # Reads the body while the connection is there.
                 return response
             if response.status_code == 416 and self._offset:
                 self._start_over()

@@ -6,13 +6,15 @@ import contextlib
 import ipaddress
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from pydantic import BaseModel, ValidationError
 from requests.auth import AuthBase
 
@@ -30,6 +32,14 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 
 RETRY_FOR = 60.0
 """Seconds for which a call is tried again, unless told otherwise."""
+
+MOST_ANSWER = 256 << 20
+"""Bytes of an answer, unpacked. That about 200 000 frames has some 100 MB."""
+MOST_PROBLEM = 1 << 20
+"""Bytes of a problem document where a file was asked for."""
+LONGEST_ANSWER = 600.0
+"""Seconds that an answer may take from its first byte to its last, on top of the read timeout."""
+_READ = 1 << 14
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 
@@ -140,7 +150,10 @@ class Connection:
         stream: bool = False,
         root: bool = False,
     ) -> requests.Response:
-        """One attempt; DispatcherUnreachable for anything short of an answer with a status."""
+        """One attempt; DispatcherUnreachable for anything short of an answer with a status.
+
+        With ``stream`` the body is for the caller to read, but for that of an error.
+        """
         try:
             response = self._session().request(
                 method,
@@ -153,8 +166,13 @@ class Connection:
                 # Said on every request: a bundle named in the environment would override the session's.
                 verify=str(self.ca) if self.ca else self.pin is None,
                 allow_redirects=method in ("GET", "HEAD"),
-                stream=stream,
+                # Read below, as far as an answer may go.
+                stream=True,
             )
+            if not stream:
+                self._read_all(response, MOST_ANSWER)
+            elif response.status_code >= 300:
+                self._read_all(response, MOST_PROBLEM)
         except requests.RequestException as error:
             raise unreachable(self.url, error) from error
         if not stream and method != "HEAD" and is_garbled(response.content, response.headers.get(HEADER)):
@@ -162,6 +180,21 @@ class Connection:
             self._session().close()
             raise DispatcherUnreachable(f"the answer of {self.url} was garbled on the way")
         return response
+
+    def _read_all(self, response: requests.Response, most: int) -> None:
+        """Make the body of ``response`` its content; DispatcherUnreachable if it doesn't end."""
+        began, parts, total = time.monotonic(), [], 0
+        longest = LONGEST_ANSWER + self.timeout[1]
+        # A little packed can be much, so little is unpacked at once.
+        for chunk in _as_it_comes(response):
+            parts.append(chunk)
+            total += len(chunk)
+            if total > most or time.monotonic() - began > longest:
+                response.close()
+                why = f"is longer than {most >> 20} MiB" if total > most else "does not come to an end"
+                raise DispatcherUnreachable(f"the answer of {self.url} {why}")
+        # What requests itself does where it reads everything at once; there is no other way to give it a body.
+        response._content = b"".join(parts)
 
     def wait_or_raise(self, retrier: Retrier, error: DispatcherUnreachable) -> None:
         """Wait before the next try, or raise ``error`` if there is none."""
@@ -233,6 +266,21 @@ class _Bearer(AuthBase):
         if self._token is not None:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def _as_it_comes(response: requests.Response) -> Iterator[bytes]:
+    """The body, unpacked, in pieces that are as small as they come in: ``iter_content`` waits for whole ones."""
+    read = getattr(response.raw, "read1", None)  # an older urllib3 has none
+    if read is None:
+        yield from response.iter_content(_READ)
+        return
+    try:
+        while chunk := read(_READ, decode_content=True):
+            yield chunk
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise requests.ConnectionError(error) from error
 
 
 def checked_url(url: str) -> str:

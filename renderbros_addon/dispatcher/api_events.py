@@ -123,9 +123,10 @@ async def _hear(socket: WebSocket, service: Dispatcher, subscriber: Subscriber) 
     while True:
         text = await socket.receive_text()  # raises WebSocketDisconnect at the end, as also for what is no text
         worker_id = subscriber.worker_id
+        # TooMany ends the connection, also of those to whom nobody listens.
+        service.rates.take(Limited.REQUESTS, worker_id or subscriber.account_id or "nobody")
         if worker_id is None or len(text) > MAX_MESSAGE:
             continue
-        service.rates.take(Limited.REQUESTS, worker_id)  # TooMany ends the connection
         try:
             message = event_adapter.validate_json(text)
         except ValidationError:

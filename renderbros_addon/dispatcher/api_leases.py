@@ -10,19 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..protocol.access import Role
 from ..protocol.base import Identifier
-from ..protocol.handing_in import BatchTaken, HandedIn, InlineFile, ResultBatch, Taken
+from ..protocol.handing_in import BatchTaken, ResultBatch
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
-from . import failures, leases, results, scheduler, sent_blobs, spare, workers
-from .blob_rights import BlobHolder
-from .blobs import BlobMismatch, StorageFull
-from .callers import Caller
+from . import failures, handing_in, leases, results, scheduler, sent_blobs, workers
 from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
-from .errors import NoRoom, RequestRefused, Unprocessable
+from .errors import Unprocessable
 from .idempotency import Answer, Key, once
-from .problems import DOCUMENTED, problem_of
+from .problems import DOCUMENTED
 from .rates import POLLS_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
@@ -132,77 +128,7 @@ def result(lease_id: Identifier, given: TaskResult, service: Service, worker: Ca
 @router.post("/results")
 def hand_in(given: ResultBatch, service: Service, worker: CallingWorker) -> BatchTaken:
     """Hand in several results, with their small files. One that is refused does not hold up the others."""
-    refused: dict[str, RequestRefused] = {}
-    absent: dict[str, set[str]] = {}
-    holder = service.blob_rights.of(Caller(Role.WORKER, worker.id, worker))
-    for one in given.results:
-        try:
-            _take_files(service, holder, one)
-        except RequestRefused as refusal:
-            refused[one.lease_id] = refusal
-        absent[one.lease_id] = {sha256 for sha256 in one.uploaded if service.blobs.size(sha256) is None}
-
-    def work(tx: Tx) -> list[Taken]:
-        spare.protect(tx, {sha256 for one in given.results for sha256 in one.result.digests})
-        return [take(tx, one) for one in given.results]
-
-    def take(tx: Tx, one: HandedIn) -> Taken:
-        try:
-            if one.lease_id in refused:
-                raise refused[one.lease_id]
-            # What others have sent is as if it were not there.
-            unsent = {sha256 for sha256 in one.uploaded if not sent_blobs.has(tx.conn, worker.id, sha256)}
-            missing = absent[one.lease_id] | unsent
-            # It refuses before it writes, so that what the others have written stands.
-            acceptance = results.receive(tx, one.lease_id, worker.id, one.result, missing=missing)
-        except RequestRefused as refusal:
-            return Taken(lease_id=one.lease_id, problem=problem_of(refusal))
-        sent_blobs.claim(tx, worker.id, one.uploaded)
-        return Taken(lease_id=one.lease_id, acceptance=acceptance)
-
-    answers = service.store.change(work)
-    for one, answer in zip(given.results, answers, strict=True):
-        if answer.acceptance is None:
-            _drop_files(service, worker.id, one, answer)
-        elif answer.acceptance.wanted:
-            _put_back(service, one)
-    return BatchTaken(results=tuple(answers))
-
-
-def _take_files(service: Dispatcher, holder: BlobHolder, given: HandedIn) -> None:
-    """Store the files that came along; they are on disk when this returns."""
-    unknown = {file.sha256 for file in given.files} - given.result.digests
-    if unknown:
-        raise Unprocessable(f"the file {min(unknown)} is none of the result's", word="unknown_file")
-    for file in given.files:
-        size = len(file.content)
-        holder.check_send(file.sha256, size, size)
-        _put(service, file)
-
-
-def _put(service: Dispatcher, file: InlineFile) -> None:
-    try:
-        service.blobs.put(file.content, file.sha256)
-    except BlobMismatch as error:
-        raise Unprocessable(str(error), word="wrong_digest") from error
-    except StorageFull as error:
-        raise NoRoom(str(error)) from error
-
-
-def _put_back(service: Dispatcher, given: HandedIn) -> None:
-    """Store once more what somebody else's copy of was deleted as spare, just before it was named here."""
-    for file in given.files:
-        with contextlib.suppress(NoRoom):  # then it is found gone, and nobody is blamed
-            _put(service, file)
-
-
-def _drop_files(service: Dispatcher, worker_id: str, given: HandedIn, answer: Taken) -> None:
-    """Of a refused result: what came along comes again, if ever; the rest was sent for this alone if it is no good."""
-    dropped = {file.sha256 for file in given.files}
-    if answer.problem is not None and answer.problem.status == Unprocessable.status:
-        uploaded = given.uploaded
-        dropped |= uploaded - service.store.change(lambda tx: sent_blobs.claim(tx, worker_id, uploaded))
-    service.intake.discard(dropped)
+    return handing_in.hand_in(service, worker, given)
 
 
 @router.post("/{lease_id}/failure", status_code=204)

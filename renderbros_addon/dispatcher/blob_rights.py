@@ -206,15 +206,23 @@ class _Holder:
 class _Worker(_Holder):
     """It sends what its leases come to, and reads what they are made of."""
 
+    _looked: tuple[str, sent_blobs.Total] | None = None
+    """What this request has found of what the worker had sent before: each look costs as much as the rest."""
+
+    def _total(self, sha256: str) -> sent_blobs.Total:
+        if self._looked is None or self._looked[0] != sha256:
+            with self._store.read() as conn:
+                self._looked = sha256, sent_blobs.total(conn, self._id, sha256)
+        return self._looked[1]
+
     def may_read(self, sha256: str) -> bool:
+        if self.has_sent(sha256):
+            return True
         with self._store.read() as conn:
-            if sent_blobs.has(conn, self._id, sha256):
-                return True
             return _READABLE_BY_WORKER.first(conn, who=self._id, what=sha256, same=sha256) is not None
 
     def has_sent(self, sha256: str) -> bool:
-        with self._store.read() as conn:
-            return sent_blobs.has(conn, self._id, sha256)
+        return self._total(sha256).has_this
 
     def check_send(self, sha256: str, size: int, left: int) -> None:
         super().check_send(sha256, size, left)
@@ -222,9 +230,8 @@ class _Worker(_Holder):
             raise Forbidden("a worker sends what its leases come to, and it has none", word="no_lease")
         if size > MAX_RESULT_BYTES:
             raise TooLarge(f"a result's file has at most {MAX_RESULT_BYTES} bytes here, not {size}")
-        with self._store.read() as conn:
-            unclaimed = sent_blobs.total(conn, self._id)
-        self._rights.check_quota(self._id, *unclaimed, left)
+        unclaimed = self._total(sha256)
+        self._rights.check_quota(self._id, unclaimed.number, unclaimed.size, left)
 
     def announce(self, sha256: str, size: int) -> None:
         self._store.change(lambda tx: sent_blobs.note(tx, self._id, sha256, size))

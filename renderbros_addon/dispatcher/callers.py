@@ -64,7 +64,14 @@ class Callers:
 
     def forget(self, entries: Sequence[LogEntry]) -> None:
         """Drop what may be wrong after these changes."""
-        if any(entry.event.startswith(("worker.", "account.")) for entry in entries):
-            with self._lock:
-                self._changes += 1
+        changed = [entry for entry in entries if entry.event.startswith(("worker.", "account."))]
+        if not changed:
+            return
+        with self._lock:
+            self._changes += 1
+            ids = {entry.worker_id for entry in changed}
+            if None in ids:
+                # Of accounts there are few.
                 self._known.clear()
+            for digest in [digest for digest, (_, caller) in self._known.items() if caller.id in ids]:
+                del self._known[digest]

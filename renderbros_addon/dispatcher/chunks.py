@@ -111,17 +111,21 @@ def _unstarted(
 ) -> Chunk | None:
     """From the first frame that is in nobody's chunk: one that came back, or one that nobody has begun."""
     most = asked or most_by_time(mean_seconds(conn, job_id, RECENT))
-    # Counted only as far as it makes a difference.
-    enough = 1 if asked else min(MOST_SEEN, 2 * rivals * most)
-    free: list[int] = []
+    first: int | None = None
+    free = 0
     for start, stop in gaps(others):
-        free += available.ordinals(start, stop, enough - len(free))
-        if len(free) >= enough:
+        found = available.ordinals(start, stop, 1)
+        if not found:
+            continue
+        first = found[0] if first is None else first
+        # As far as it makes a difference, and by its ends: to count what is free of a large job takes milliseconds.
+        if asked or free >= 2 * rivals * most:
             break
-    if not free:
+        free += available.last(start, stop) - found[0] + 1
+    if first is None:
         return None
-    size = asked or automatic(most, len(free), rivals)
-    return Chunk(worker_id, free[0], free[0], end_of_run(free[0], size, others))
+    size = asked or automatic(most, free, rivals)
+    return Chunk(worker_id, first, first, end_of_run(first, size, others))
 
 
 def gaps(others: Iterable[Chunk]) -> Iterator[tuple[int, int]]:

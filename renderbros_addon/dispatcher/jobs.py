@@ -78,6 +78,11 @@ def spec_of(job: AnyRow) -> JobSpec:
     return found
 
 
+def spec_by_id(conn: Connection, job_id: str) -> JobSpec:
+    """The spec of a job; NotFound if there is none."""
+    return _specs.get(job_id) or spec_of(load(conn, job_id))
+
+
 def load(conn: Connection, job_id: str) -> AnyRow:
     """A job's row; NotFound if there is none."""
     row = _LOAD.first(conn, of=job_id)
@@ -336,19 +341,25 @@ def expect(tx: Tx, job_id: str, expected: Sequence[ExpectedFrame]) -> None:
         tx.emit("job.previewed", job_id=job_id, frames=added)
 
 
-def settle(tx: Tx, job_id: str) -> None:
-    """Move a job on as far as its tasks and frames have come. To be called after each that ended."""
-    job = lock(tx, job_id)
+def settle(tx: Tx, job_id: str, job: AnyRow | None = None) -> None:
+    """Move a job on as far as its tasks and frames have come. To be called after each that ended.
+
+    ``job`` is its row, for who has locked it and not changed it since.
+    """
+    job = job or lock(tx, job_id)
     if job.status not in (*WORKABLE, _S.PAUSED):
         return
     failed, total = _failed_and_total(tx, job_id)
-    still_open = tasks.any_in(tx.conn, job_id, tasks.OPEN)
+    rendering = tasks.any_in(tx.conn, job_id, tasks.OPEN, TaskKind.RENDER)
+    if rendering and not failed:
+        return
+    still_open = rendering or tasks.any_in(tx.conn, job_id, tasks.OPEN)
     unfinished = frames.any_unfinished(tx.conn, job_id)
     if failed and (failed >= FAILED_SHARE * total or not still_open):
         fail(tx, job, *_why(tx, job_id, failed, total))
     elif not still_open and not unfinished:
         _move(tx, job, _S.COMPLETED, "job.completed", {"ended_at": tx.now, "blocked_since": None})
-    elif job.status in (_S.QUEUED, _S.ACTIVE) and not tasks.any_in(tx.conn, job_id, tasks.OPEN, TaskKind.RENDER):
+    elif job.status in (_S.QUEUED, _S.ACTIVE) and not rendering:
         _move(tx, job, _S.FINISHING, "job.finishing", {})
 
 

@@ -144,7 +144,7 @@ class Judge:
         )
         known = {one.result.id: status for one, status in zip(plain, statuses, strict=True)}
         for one in good:
-            self._try(one, partial(self._conclude, checker, one, known.get(one.result.id), scratch))
+            self._try(one, partial(self._conclude, checker, one, known.get(one.result.id)))
 
     def _look(self, checker: ImageChecker, one: _Waiting, found: Output | ImageError, scratch: Scratch) -> None:
         """Level 0 of one result. What is no good is rejected."""
@@ -171,23 +171,26 @@ class Judge:
             self._blobs.found_corrupt(one.result.sha256, found)
             raise BlobCorrupt(f"blob {one.result.sha256} was corrupt in the storage: {one.problem}")
 
-    def _conclude(
-        self, checker: ImageChecker, one: _Waiting, known: ResultStatus | Exception | None, scratch: Scratch
-    ) -> None:
+    def _conclude(self, checker: ImageChecker, one: _Waiting, known: ResultStatus | Exception | None) -> None:
         if isinstance(known, Exception):
             raise known
-        status = known or self._assessor.take_in(
-            checker, one.result, one.task, one.image, _output(one), one.found_extras, scratch, one.drawn
-        )
+        status = known or self._take_in(checker, one)
         log.info("result of frame %d: %s", one.result.frame, status, extra=one.about)
         if status not in (ResultStatus.ACCEPTED, ResultStatus.CHECKING):
             self._discard(one.result, one.extras)
+
+    def _take_in(self, checker: ImageChecker, one: _Waiting) -> ResultStatus:
+        # A folder of its own: what is compared lies there under names that are the same for each result.
+        with Scratch(self._scratch) as scratch:
+            return self._assessor.take_in(
+                checker, one.result, one.task, one.image, _output(one), one.found_extras, scratch, one.drawn
+            )
 
 
 def _load(conn: Connection, result_id: int) -> _Waiting:
     result = results.load(conn, result_id)
     task = tasks.load(conn, result.task_id)
-    spec = jobs.spec_of(jobs.load(conn, result.job_id))
+    spec = jobs.spec_by_id(conn, result.job_id)
     return _Waiting(result, task, spec, results.files_of(conn, result_id))
 
 

@@ -214,19 +214,27 @@ def _move(tx: Tx, result: AnyRow, new: ResultStatus, **values: Any) -> None:
         raise LostRace(f"result {result.id} was judged by someone else")
 
 
-def _open_for(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
+def lock(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow]:
+    """A result and its job, which is locked: until the commit neither is changed by others."""
+    job = jobs.lock(tx, load(tx.conn, result_id).job_id)
+    return load(tx.conn, result_id), job
+
+
+def _open_for(
+    tx: Tx, result_id: int, locked: tuple[AnyRow, AnyRow] | None = None
+) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     """The result, its task and its job (locked), or None if the result is judged already."""
-    result = load(tx.conn, result_id)
-    job = jobs.lock(tx, result.job_id)
-    result = load(tx.conn, result_id)
+    result, job = locked or lock(tx, result_id)
     if result.status not in UNDECIDED:
         return None
     return result, tasks.load(tx.conn, result.task_id), job
 
 
-def _wanted(tx: Tx, result_id: int) -> tuple[AnyRow, AnyRow, AnyRow] | None:
+def _wanted(
+    tx: Tx, result_id: int, locked: tuple[AnyRow, AnyRow] | None = None
+) -> tuple[AnyRow, AnyRow, AnyRow] | None:
     """Like :func:`_open_for`; a result that nobody needs any more becomes evidence, and None is returned."""
-    found = _open_for(tx, result_id)
+    found = _open_for(tx, result_id, locked)
     if found is None:
         return None
     result, task, job = found
@@ -284,14 +292,18 @@ def hold(tx: Tx, result_id: int, output: Output, extras: Mapping[str, Output] = 
 
 
 def accept(
-    tx: Tx, result_id: int, output: Output | None = None, extras: Mapping[str, Output] = NO_FILES
+    tx: Tx,
+    result_id: int,
+    output: Output | None = None,
+    extras: Mapping[str, Output] = NO_FILES,
+    locked: tuple[AnyRow, AnyRow] | None = None,
 ) -> ResultStatus:
     """``output`` and ``extras``, as found by looking at the files, are good: the task is done, unless it was already.
 
-    For one that was held, both are known. Returns what became of the result: another may have been accepted, or the job
-    cancelled, while it was looked at.
+    For one that was held, both are known. ``locked`` is what :func:`lock` gave, if nothing was changed since. Returns
+    what became of the result: another may have been accepted, or the job cancelled, while it was looked at.
     """
-    found = _wanted(tx, result_id)
+    found = _wanted(tx, result_id, locked)
     if found is None:
         return ResultStatus(load(tx.conn, result_id).status)
     result, task, job = found
@@ -314,7 +326,7 @@ def accept(
     _COUNT_ACCEPTED.run(tx.conn, of=result.worker_id)
     if task.kind not in tasks.CHECKS:
         frames.task_accepted(tx, jobs.spec_of(job), task, result.id, output)
-    jobs.settle(tx, job.id)
+    jobs.settle(tx, job.id, job)
     return _S.ACCEPTED
 
 

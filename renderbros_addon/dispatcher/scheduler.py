@@ -101,6 +101,12 @@ class Checker:
     render_class: str | None
 
 
+def has_checkers(conn: Connection, job: AnyRow, worker: AnyRow) -> bool:
+    """Is there an online worker of another owner than ``worker``'s that can and may render ``job``?"""
+    others = workers.online_of_others(conn, worker)
+    return bool(others) and bool(unblocked_fitting(job, others, blocked_pairs(conn, [job.id])))
+
+
 def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Checker]:
     """The online workers that can and may render a job, without those of the owners, or the workers, ``barred``.
 
@@ -221,7 +227,7 @@ def _grant_from(
     if held or asked > 1:
         # Counted only as far as it makes a difference: a job may have 200,000 tasks.
         enough = max(2 * asked, asked + held) * len(candidate.rivals)
-        number = share(free.count(enough), len(candidate.rivals), held, asked)
+        number = share(free.queued(enough), len(candidate.rivals), held, asked)
         if not number:
             return []
     # The job first, as everywhere. Shared, so that several dispatchers can lease from one job at once; its first lease

@@ -7,9 +7,10 @@ file from being deleted as spare in between (``spare.py``), which is why it is w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, insert, literal_column, select, update
 
 from ..protocol.states import LeaseStatus
 from . import spare
@@ -18,27 +19,34 @@ from .store import Tx
 from .tables import AnyRow, leases, sent_blobs
 
 _ROW = (sent_blobs.c.sender == bindparam("who")) & (sent_blobs.c.sha256 == bindparam("what"))
-_FIND = Prepared(select(sent_blobs.c.size).where(_ROW))
 _INSERT = Prepared(insert(sent_blobs).values({column.name: param(column) for column in sent_blobs.c}))
 _TOUCH = Prepared(update(sent_blobs).where(_ROW).values(at=param(sent_blobs.c.at)))
 _DELETE = Prepared(delete(sent_blobs).where(_ROW))
 _DELETE_OLD = Prepared(delete(sent_blobs).where(_ROW, sent_blobs.c.at == bindparam("at")))
+_THIS_ONE = case((sent_blobs.c.sha256 == bindparam("what"), 1), else_=0)
 _TOTAL = Prepared(
-    select(func.count().label("number"), func.coalesce(func.sum(sent_blobs.c.size), 0).label("size")).where(
-        sent_blobs.c.sender == bindparam("who")
-    )
+    select(
+        func.count().label("number"),
+        func.coalesce(func.sum(sent_blobs.c.size), 0).label("size"),
+        func.coalesce(func.max(_THIS_ONE), 0).label("this_one"),
+    ).where(sent_blobs.c.sender == bindparam("who"))
 )
 
 
-def has(conn: Connection, worker_id: str, sha256: str) -> bool:
-    """Has the worker sent every byte of a file that no result has named since?"""
-    return _FIND.first(conn, who=worker_id, what=sha256) is not None
+@dataclass(frozen=True)
+class Total:
+    """What a worker has sent that no result has named."""
+
+    number: int
+    size: int
+    """Bytes of all."""
+    has_this: bool
+    """Is the file that was asked about among it?"""
 
 
-def total(conn: Connection, worker_id: str) -> tuple[int, int]:
-    """How many files a worker has sent that no result has named, and their bytes."""
-    row = _TOTAL.one(conn, who=worker_id)
-    return int(row.number), int(row.size)
+def total(conn: Connection, worker_id: str, sha256: str) -> Total:
+    row = _TOTAL.one(conn, who=worker_id, what=sha256)
+    return Total(int(row.number), int(row.size), bool(row.this_one))
 
 
 def note(tx: Tx, worker_id: str, sha256: str, size: int) -> None:

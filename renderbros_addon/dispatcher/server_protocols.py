@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+from websockets.exceptions import InvalidState
 
 from .connections import ConnectionLimits, Gate
 
@@ -26,6 +28,12 @@ def protocols(limits: ConnectionLimits) -> tuple[type[asyncio.Protocol], type[as
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             gate.leave(_address(self.transport))
+
+        def shutdown(self) -> None:
+            # The other side may be taking its leave just now, which uvicorn does not look for: then that is the end.
+            with contextlib.suppress(InvalidState):
+                super().shutdown()
+            self.transport.close()
 
     class Http(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         _refused = _upgraded = _in_head = False

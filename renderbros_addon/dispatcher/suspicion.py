@@ -26,7 +26,7 @@ def suspicion(conn: Connection, task: AnyRow, result: AnyRow, output: Output) ->
     """Why others should look at a result whose files are good, in a sentence; None if nothing is odd about it."""
     if task.kind in tasks.CHECKS or task.linear:
         return None
-    spec = jobs.spec_of(jobs.load(conn, task.job_id))
+    spec = jobs.spec_by_id(conn, task.job_id)
     looks: tuple[tuple[str, Callable[[], str | None]], ...] = (
         (PREVIEW, lambda: _unlike_preview(conn, task, output)),
         (NEIGHBOURS, lambda: _unlike_neighbours(conn, spec, task, output)),
@@ -50,7 +50,9 @@ def _unlike_neighbours(conn: Connection, spec: JobSpec, task: AnyRow, output: Ou
     at = task.ordinal  # of a whole frame or its finish: its place among the frames
     if output.grid is None or not 0 < at < len(spec.frames) - 1:
         return None
-    before, after = (_grid(conn, task.job_id, spec.frames[i]) for i in (at - 1, at + 1))
+    # The one after it first: it is rarely there.
+    after = _grid(conn, task.job_id, spec.frames[at + 1])
+    before = None if after is None else _grid(conn, task.job_id, spec.frames[at - 1])
     return None if before is None or after is None else out_of_line(before, output.grid, after)
 
 

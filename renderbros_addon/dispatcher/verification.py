@@ -54,15 +54,15 @@ class Desk:
         """What to check of a result whose files are good, or None. Drawn only now that the result is there."""
         job = jobs.load(conn, result.job_id)
         spec = jobs.spec_of(job)
-        task = tasks.load(conn, result.task_id)
         if result.subject_id is not None or not spec.repeatable or job.differs == Differs.ALL:
             return None
         known = standings.load(conn, result.worker_id)
         drawn = Draw.WHOLE if suspicion else draw(known, self.random)
         if drawn is Draw.NOTHING:
             return None
-        if not scheduler.checkers(conn, job.id, workers.party(workers.load(conn, result.worker_id))):
+        if not scheduler.has_checkers(conn, job, workers.load(conn, result.worker_id)):
             return None
+        task = tasks.load(conn, result.task_id)
         local = task.linear or (spec.local and job.differs != Differs.PARTS)
         if drawn is Draw.PART and not (task.kind == TaskKind.RENDER and local):
             drawn = Draw.WHOLE
@@ -83,8 +83,7 @@ class Desk:
 
         ``suspicion`` is what is odd about it, if anything is; it is noted also where nobody can look.
         """
-        job = jobs.lock(tx, results.load(tx.conn, result_id).job_id)
-        result = results.load(tx.conn, result_id)
+        result, job = results.lock(tx, result_id)
         if result.status != ResultStatus.PENDING:
             # Another thread or dispatcher looked at it too and was faster. What it holds is not accepted by this one.
             return ResultStatus(result.status)
@@ -97,7 +96,7 @@ class Desk:
             _tell(tx, "result.suspicion", result, because=suspicion)
         able = scheduler.checkers(tx.conn, job.id, party) if regions else []
         if not able:
-            return self._accept(tx, result_id, output, extras)
+            return self._accept(tx, result_id, output, extras, (result, job))
         if not results.hold(tx, result_id, output, extras):
             return ResultStatus(results.load(tx.conn, result_id).status)
         task = tasks.load(tx.conn, result.task_id)
@@ -107,11 +106,16 @@ class Desk:
         return ResultStatus.CHECKING
 
     def _accept(
-        self, tx: Tx, result_id: int, output: Output | None = None, extras: Mapping[str, Output] = NO_FILES
+        self,
+        tx: Tx,
+        result_id: int,
+        output: Output | None = None,
+        extras: Mapping[str, Output] = NO_FILES,
+        locked: tuple[AnyRow, AnyRow] | None = None,
     ) -> ResultStatus:
-        status = results.accept(tx, result_id, output, extras)
+        status = results.accept(tx, result_id, output, extras, locked)
         if status is ResultStatus.ACCEPTED:
-            result = results.load(tx.conn, result_id)
+            result = locked[0] if locked else results.load(tx.conn, result_id)
             self._escrow.earn(tx, result.worker_id, result_id)
             if result.subject_id is None:
                 standings.note(tx, result.worker_id, Happening.ACCEPTED, result_id)

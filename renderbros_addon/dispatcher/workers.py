@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from ..protocol.access import Role
 from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
@@ -151,6 +151,16 @@ _ONLINE = Prepared(
     .where(workers.c.status == _S.ONLINE, workers.c.pause_requested.is_(False))
     .order_by(workers.c.enrolled_at, workers.c.id)
 )
+_ONLINE_OF_OTHERS = Prepared(
+    select(workers.c.id, workers.c.capabilities, workers.c.owner)
+    .where(
+        workers.c.status == _S.ONLINE,
+        workers.c.pause_requested.is_(False),
+        workers.c.id != bindparam("but"),
+        or_(workers.c.owner.is_(None), workers.c.owner != bindparam("owner")),
+    )
+    .order_by(workers.c.enrolled_at, workers.c.id)
+)
 _SEEN = Prepared(
     update(workers).where(workers.c.id == bindparam("of")).values(last_seen=param(workers.c.last_seen, "now"))
 )
@@ -225,6 +235,11 @@ def able(conn: Connection) -> Sequence[AnyRow]:
 def online(conn: Connection) -> Sequence[AnyRow]:
     """Those that may get tasks: ``id``, ``capabilities`` and ``owner`` of each, in the order of enrolment."""
     return _ONLINE.all(conn)
+
+
+def online_of_others(conn: Connection, worker: AnyRow) -> Sequence[AnyRow]:
+    """Like :func:`online`, without ``worker`` and those of its owner."""
+    return _ONLINE_OF_OTHERS.all(conn, but=worker.id, owner=owner_of(worker))
 
 
 def _move(tx: Tx, worker: AnyRow, new: WorkerStatus, event: str, **values: Any) -> None:

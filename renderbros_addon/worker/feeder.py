@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..client.blobs import number_in
 from ..client.connection import may_pass, problem_of
 from ..client.errors import DispatcherError, DispatcherUnreachable, Refused, Stopped, error_for
 from ..client.http import DispatcherClient
@@ -153,7 +154,7 @@ class Feeder:
                 continue
             if may_pass(answer):
                 self._fetch.wait_after(retrier, answer)
-            elif answer.status_code == 200:
-                return int(answer.headers["Content-Length"])
+            elif answer.status_code == 200 and (size := number_in(answer, "Content-Length")) is not None:
+                return size
             else:
                 raise error_for(problem_of(answer))

@@ -14,7 +14,10 @@ _LOW = 0.04
 
 def memory_limit() -> int:
     """Bytes that processes here may use together: the machine's memory, or a container's limit if that is less."""
-    total = int(psutil.virtual_memory().total)
+    return _limit_of(int(psutil.virtual_memory().total))
+
+
+def _limit_of(total: int) -> int:
     limit = _number(_CGROUP / "memory.max") or _number(_CGROUP / "memory" / "memory.limit_in_bytes")
     return min(total, limit) if limit else total
 
@@ -26,8 +29,10 @@ def default_max_memory(workers: int = 1) -> int:
 
 def low_on_memory() -> bool:
     """Whether hardly any memory is left."""
-    limit = memory_limit()
-    available = int(psutil.virtual_memory().available)
+    # Asked several times a second: the system is read once.
+    memory = psutil.virtual_memory()
+    limit = _limit_of(int(memory.total))
+    available = int(memory.available)
     used = _number(_CGROUP / "memory.current")
     if used is not None and _number(_CGROUP / "memory.max"):
         available = min(available, limit - used)

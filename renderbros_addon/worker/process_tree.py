@@ -13,8 +13,8 @@ import psutil
 _CHILDREN_EVERY = 2.0
 """Seconds between listings of descendants: a listing reads every process of the machine."""
 
-_YOUNG = 5.0
-"""Seconds in which a new process may still start what does the work, as a sandbox does: it is listed at every look."""
+_YOUNG, _YOUNG_EVERY = 5.0, 0.2
+"""Seconds in which a new process may still start what does the work, as a sandbox does: it is listed more often."""
 
 
 class ProcessTree:
@@ -70,7 +70,8 @@ class ProcessTree:
 
     def _current(self) -> list[psutil.Process]:
         now = time.monotonic()
-        if self._members and (now - self._born < _YOUNG or now - self._listed >= _CHILDREN_EVERY):
+        every = _YOUNG_EVERY if now - self._born < _YOUNG else _CHILDREN_EVERY
+        if self._members and now - self._listed >= every:
             self._listed = now
             leader = self._members[0]
             with contextlib.suppress(psutil.Error):

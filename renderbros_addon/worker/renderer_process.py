@@ -319,7 +319,7 @@ class RendererProcess:
     ) -> AnyReply:
         """The reply to a request; the hello if ``request_id`` is None."""
         began = time.monotonic()
-        self._watch.begin(child, began)
+        self._watch.begin(began)
         while True:
             if self._stopped:
                 raise RendererStopped("the renderer was killed on purpose")
@@ -341,7 +341,7 @@ class RendererProcess:
             if isinstance(reply, Hello):
                 return reply
             if isinstance(reply, Progressed):
-                self._watch.progressed(child, now)
+                self._watch.progressed(now)
                 if reply.id == request_id and on_progress:
                     on_progress(reply.progress)
             elif not isinstance(reply, Heartbeat) and (request_id is None or reply.id == request_id):

@@ -17,6 +17,9 @@ from .usage import DiskWatch
 WATCH_SECONDS = 0.25
 """Between two looks at a renderer's memory."""
 
+_SETTLED = 0.5
+"""Seconds without progress after which the processor time is read that idleness is told by: most have more by then."""
+
 _IDLE_SHARE = 0.005
 """A renderer that uses less of one core than this does nothing: its heartbeat thread alone uses a tenth of it."""
 
@@ -55,21 +58,22 @@ class RendererWatch:
         self._last_look = float("-inf")
         self._last_turn = 0.0
         self._idle_from = 0.0
-        self._processor_then = 0.0
+        self._processor_then: float | None = None
+        """Processor time when it last got on, or soon after; None while that was not looked at."""
         self.used = 0
         """Resident bytes at the last look."""
         self.peak = 0
         """The most that were seen."""
 
-    def begin(self, child: RendererChild, now: float) -> None:
+    def begin(self, now: float) -> None:
         """A request is waited for from ``now`` on."""
         self._last_turn = now
-        self.progressed(child, now)
+        self.progressed(now)
 
-    def progressed(self, child: RendererChild, now: float) -> None:
+    def progressed(self, now: float) -> None:
         """It got on: whatever it does not do counts from ``now``."""
         self._idle_from = now
-        self._processor_then = child.tree.processor_seconds()
+        self._processor_then = None
 
     def look(self, child: RendererChild, now: float, serving: bool) -> Breach | None:
         """What is wrong, if anything; to be called often, also between two looks. Only one that is ``serving`` a
@@ -77,7 +81,7 @@ class RendererWatch:
         if now - self._last_turn > self._heartbeat_timeout / 2:
             # We did not run ourselves, say in a laptop that slept: the child had no chance either.
             child.last_sign_of_life = now
-            self.progressed(child, now)
+            self.progressed(now)
         self._last_turn = now
         if now - self._last_look < WATCH_SECONDS:
             return None
@@ -118,11 +122,14 @@ class RendererWatch:
             message = f"the renderer hung: no sign of life for {silent:.1f} s{_stopped_note(child)}"
             return Breach(FailureCode.HUNG, message)
         idle = now - self._idle_from
-        if idle > self._hang_timeout:
+        if self._processor_then is None:
+            if idle >= min(_SETTLED, self._hang_timeout / 4):
+                self._processor_then = child.tree.processor_seconds()
+        elif idle > self._hang_timeout:
             if child.tree.processor_seconds() - self._processor_then < _IDLE_SHARE * idle:
                 message = f"the renderer hung: no progress and no work done for {idle:.1f} s"
                 return Breach(FailureCode.HUNG, message)
-            self.progressed(child, now)
+            self.progressed(now)
         return None
 
 

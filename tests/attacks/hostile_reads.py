@@ -128,12 +128,12 @@ def clip_strip(scene: Any, place: Place) -> None:
 
 @attack
 def font(scene: Any, place: Place) -> None:
-    """No typeface of Blender's has a sign in the private area."""
+    """Other typefaces have nothing for this sign, or one for what is missing, which is no full box."""
     words = bpy.data.curves.new("Words", "FONT")
-    # Other signs for what is missing are hollow, and this is seen from within.
     words.body, words.size, words.align_x, words.align_y = BOX, 60, "CENTER", "CENTER"
     words.font = bpy.data.fonts.load(str(place.outside / "secret.ttf"))
-    emission(words, GREEN)
+    # So dim that half a picture of it doesn't count.
+    emission(words, (0, 0.02, 0, 1))
     scene.collection.objects.link(bpy.data.objects.new("Words", words))
 
 

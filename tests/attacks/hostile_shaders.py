@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from attacks.hostile_scenes import Place, attack, wall
+from attacks.hostile_scenes import NotHere, Place, attack, wall
 
 
 def osl_wall(scene: Any) -> Any:
+    if not bpy.app.build_options.cycles_osl:
+        raise NotHere("this Blender was built without OSL")
     # As a Python module Blender doesn't find its own packages, and nodes get their sockets by one of them.
     home = Path(bpy.utils.resource_path("LOCAL"), "python", "lib")
     for found in home.glob("**/oslquery"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_wrong_usage_exits_2_and_says_what_in_words(words: list[str], tmp_path: 
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
     assert json.loads(done.stdout)["status"] == "usage_error"
+
+
+@pytest.mark.parametrize("command", ["submit", "render"])
+def test_a_command_that_is_refused_leaves_nothing_of_the_blender_it_had_started_ahead(
+    command: str, tmp_path: Path
+) -> None:
+    scratch = {name: str(tmp_path) for name in ("TMPDIR", "TEMP", "TMP")}
+    done = run(command, "there-is-no.blend", check=False, env=os.environ | scratch)
+    assert done.returncode == 2, done.stderr
+    assert list(tmp_path.glob("renderbros-scratch-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ def _check_job(job: Any, all_of_it: list[Any], rows: list[Any]) -> None:
         failed = sum(task.status == "failed" for task in mine)
         assert not failed or failed < jobs.FAILED_SHARE * len(mine)
         if job.status == "queued":
-            assert not [t for t in mine if t.status in ("leased", "submitted")] or _was_retried(mine)
+            # One that is submitted is a late result that others are to check.
+            assert not [t for t in mine if t.status == "leased"] or _was_retried(mine)
     assert (job.ended_at is not None) == (job.status in ("completed", "failed", "cancelled"))
 
 

@@ -21,7 +21,8 @@ from websockets.sync.client import connect
 from renderbros_addon.client.errors import DispatcherError
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.protocol.events import TaskProgress, event_adapter
-from renderbros_addon.protocol.leases import Progress
+from renderbros_addon.protocol.handing_in import HandedIn, InlineFile, ResultBatch
+from renderbros_addon.protocol.leases import Acceptance, LeaseRequest, Progress
 from renderbros_addon.protocol.problems import CONTENT_TYPE
 from renderbros_addon.protocol.results import Failure
 from renderbros_addon.protocol.states import FailureCode, FailureKind, JobStatus
@@ -350,6 +351,57 @@ def test_a_result_that_is_not_what_it_claims_is_rejected(
     job = client.job(job_id)
     assert job.status is JobStatus.ACTIVE
     assert client.frames(job_id).frames[0].status == "waiting"
+
+
+def test_results_handed_in_together_stand_each_for_itself(url: str, client: DispatcherClient, tmp_path: Path) -> None:
+    worker, other = Worker(url, tmp_path, "brisk"), Worker(url, tmp_path, "slow")
+    job_id = submit(client, job_spec(tuple(range(1, 301))), tmp_path)
+    [theirs] = other.lease()
+    leases = worker.client.lease(LeaseRequest(count=4)).leases
+    made = [render(lease.task, tmp_path) for lease in leases]
+    sent = [
+        HandedIn(lease_id=lease.id, result=result, files=(InlineFile.of(result.output.sha256, path.read_bytes()),))
+        for lease, (path, result) in zip(leases, made, strict=True)
+    ]
+    first, second, *_ = sent
+    bad = [
+        # The picture of another frame, under its own digest; a file that is not what it is called; nobody's file.
+        second.model_copy(update={"result": first.result, "files": first.files}),
+        first.model_copy(update={"files": (InlineFile.of("1" * 64, b"what else"),)}),
+        first.model_copy(update={"files": (InlineFile.of(first.result.output.sha256, b"what else"),)}),
+        first.model_copy(update={"lease_id": theirs.id}),
+        sent[2].model_copy(update={"files": ()}),
+    ]
+    answer = worker.client.results(ResultBatch(results=(*bad[1:], first, bad[0])))
+    assert answer is not None
+    words = [one.problem.word if one.problem else one.acceptance for one in answer.results]
+    refused = ["unknown_file", "wrong_digest", "unknown_lease", "missing_blob"]
+    assert words == [*refused, Acceptance(wanted=True), Acceptance(wanted=True)]
+    again = worker.client.results(ResultBatch(results=(first, *sent[2:])))
+    assert again is not None
+    assert [one.acceptance for one in again.results] == [Acceptance(wanted=True)] * 3
+    other.deliver(theirs)
+
+    def suspected() -> list[Any]:
+        return [entry.task_id for entry in client.log(job_id).entries if entry.event == "result.suspicion"]
+
+    # Though both came at once, and were looked at together.
+    until("the copied picture is seen", lambda: suspected() == [leases[1].task.id])
+
+
+def test_nobody_shows_by_its_digest_alone_that_it_has_a_file(
+    url: str, client: DispatcherClient, tmp_path: Path
+) -> None:
+    worker = Worker(url, tmp_path, "guessing")
+    submit(client, job_spec(), tmp_path)
+    [lease] = worker.lease()
+    result = claimed(sha256=BLEND_SHA)
+    files = (InlineFile.of(BLEND_SHA, b"not the scene"),)
+    answer = worker.client.results(ResultBatch(results=(HandedIn(lease_id=lease.id, result=result, files=files),)))
+    assert answer is not None
+    [taken] = answer.results
+    assert taken.problem is not None
+    assert taken.problem.word == "wrong_digest"
 
 
 # Events

@@ -134,4 +134,4 @@ def test_a_disk_that_is_full_while_a_frame_is_finished(tmp_path: Path) -> None:
     assert not {"failed", "cancelled"} & set(told["while full"]), "no job is given up for a full disk"
     assert told["refused"] == 507
     assert told["left"] == []
-    assert any("step of the intake failed" in text for text in told["log"]), "the log tells of it"
+    assert any("of the intake failed" in text for text in told["log"]), "the log tells of it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,23 @@ def test_changes_that_share_a_commit_are_each_whole_or_not_at_all(
         names = list(conn.execute(select(events.c.event).order_by(events.c.id)).scalars())
     assert sorted(names) == sorted(f"change {number}" for number in made)
     assert sorted(told) == sorted(names)
+
+
+def test_several_changes_are_each_whole_or_not_at_all(store: Store) -> None:
+    told: list[str] = []
+    store.listen(lambda entries: told.extend(entry.event for entry in entries))
+
+    def change(tx: Tx, number: int) -> int:
+        tx.emit(f"change {number}")
+        if number == 1:
+            raise KeyError(number)
+        if number == 2:
+            raise LostRace
+        return number
+
+    found = store.change_all([partial(change, number=number) for number in range(4)])
+    assert (found[0], found[3]) == (0, 3)
+    assert [type(found[1]), type(found[2])] == [KeyError, Conflict]
+    with store.read() as conn:
+        kept = list(conn.execute(select(events.c.event).order_by(events.c.id)).scalars())
+    assert kept == told == ["change 0", "change 3"]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from renderbros_addon.imaging.attention_map import attention_map
-from renderbros_addon.imaging.checker import ImageChecker
+from renderbros_addon.imaging.checker import ImageChecker, Inspection
 from renderbros_addon.imaging.errors import CheckerFailed, ImageError
 from renderbros_addon.imaging.fingerprint import inspect_image, read_grey
 from renderbros_addon.protocol.regions import Region
@@ -81,6 +81,41 @@ def test_a_bad_image_is_told_and_the_child_lives(checker: ImageChecker, rendered
             checker.inspect(tmp_path / "bad")
     checker.inspect(rendered / "alpha.png")
     assert the_child(before) == child
+
+
+def test_several_at_once_are_told_each_for_itself(checker: ImageChecker, rendered: Path, tmp_path: Path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((rendered / "alpha.png").read_bytes()[:200])
+    good, bad, refused = checker.inspect_all(
+        [
+            Inspection(rendered / "alpha.png"),
+            Inspection(broken),
+            Inspection(rendered / "layers.exr", max_pixels=1),
+        ]
+    )
+    assert good == inspect_image(rendered / "alpha.png")
+    assert isinstance(bad, ImageError)
+    assert isinstance(refused, ImageError)
+    with pytest.raises(ImageError) as alone:
+        checker.inspect(rendered / "layers.exr", max_pixels=1)
+    assert str(refused) == str(alone.value)
+
+
+def test_one_that_kills_the_child_takes_no_other_with_it(rendered: Path):
+    fault = """
+    def inspect_image(path, **limits):
+        if path.name == "alpha.png":
+            os.abort()
+        return inspect(path, **limits)
+    check_child.inspect_image = inspect_image
+    """
+    with ImageChecker(command(fault)) as checker:
+        before, killer, after = checker.inspect_all(
+            [Inspection(rendered / name) for name in ("layers.exr", "alpha.png", "still_JPEG2000.jp2")]
+        )
+    assert before == inspect_image(rendered / "layers.exr")
+    assert isinstance(killer, ImageError)
+    assert after == inspect_image(rendered / "still_JPEG2000.jp2")
 
 
 def test_assembly(checker: ImageChecker, rendered: Path, tmp_path: Path):

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any, TextIO
 
+# Not used here, but loaded before the limits hold: its libraries' own size doesn't count, and they may start threads.
+import OpenImageIO  # noqa: F401
 import psutil
 
 from ..protocol.regions import Region

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
+
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Short, since sockets are made below it, whose paths have at most some 100 characters.
     own = Path(tempfile.gettempdir()) / f"rb-{os.getppid()}-{worker}"
@@ -18,3 +20,7 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 _LOGINS = tempfile.mkdtemp(prefix="rb-login-")
 atexit.register(shutil.rmtree, _LOGINS, ignore_errors=True)
 os.environ["RENDERBROS_CREDENTIALS"] = str(Path(_LOGINS) / "credentials.json")
+
+# Only whether an example passes is looked at: on a machine that is busy each may take long.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")

@@ -37,7 +37,7 @@ from renderbros_addon.protocol.results import Failure, TaskResult
 from renderbros_addon.protocol.workers import Enrolled, Enrolment
 from renderbros_addon.worker.log_ring import clean_text, lines_of
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=40)
 
 NUMBERS = st.one_of(st.integers(), st.sampled_from(["9" * 5000, "1e9", "-0", "٣", "²", "0x1", "1_0", " 1 "]).map(str))
 WORDS = st.one_of(st.text(max_size=40), st.lists(NUMBERS.map(str), max_size=6).flatmap(
@@ -94,7 +94,7 @@ def documents(draw: st.DrawFn) -> bytes:
 
 
 @given(document=documents())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_messages(document: bytes) -> None:
     for model in MODELS:
         try:

@@ -26,7 +26,7 @@ from renderbros_addon.protocol.problems import CONTENT_TYPE
 from renderbros_addon.protocol.series import parse_series
 from renderbros_addon.protocol.source_roots import SEVERAL_DRIVES, below
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 SOME = ["http://", "https://", "[::1]", "[", "]", "@", ":", "8420", "/", "\\", "..", ".", "//", "C:", "\\\\host\\share",
         "#", "%2e%2e", "\x00", "\n", "é", "٣", "a", "localhost", "xn--", "?", "-", "4.5", "####", ".png"]  # fmt: skip
 WORDS = st.lists(st.one_of(st.sampled_from(SOME), st.text(max_size=4)), max_size=8).map("".join)
@@ -64,7 +64,7 @@ def test_hosts_and_origins(text: str) -> None:
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "a", "B", "", "c d"]), max_size=8), windows=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_below_a_root_does_not_leave_it(parts: list[str], windows: bool) -> None:
     root = "C:\\work\\film" if windows else "/work/film"
     slash = "\\" if windows else "/"

@@ -16,7 +16,7 @@ from renderbros_addon.blender.named_inside import osl_includes
 from renderbros_addon.blender.open import header_version
 from renderbros_addon.protocol.states import FailureCode, FailureKind
 
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 STARTS = [
     b"BLENDER-v405RENDH",
     b"BLENDER17-01v0502",

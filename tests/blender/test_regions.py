@@ -25,7 +25,7 @@ def test_plain_division_would_not_do() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_border_survives_blenders_properties(data: st.DataObject) -> None:
     render = bpy.context.scene.render
     width, height = data.draw(st.integers(4, 5000)), data.draw(st.integers(4, 5000))

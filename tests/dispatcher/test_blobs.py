@@ -74,7 +74,7 @@ def test_what_went_in_comes_out(store: BlobStore, tmp_path: Path, size: int) -> 
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_range_is_the_slice(store: BlobStore, start: int, end: int) -> None:
     data = some_bytes(2500)
     store.append(digest(data), 0, len(data), [data])
@@ -88,7 +88,7 @@ def test_a_local_blob_lies_in_its_folders(local: BlobStore, tmp_path: Path) -> N
 
 
 @given(st.lists(st.integers(0, 400), max_size=8), st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_pieces_over_any_restarts_make_the_blob(local: BlobStore, tmp_path: Path, sizes: list[int], draw) -> None:
     data = some_bytes(sum(sizes), sum(sizes))
     sha = digest(data)

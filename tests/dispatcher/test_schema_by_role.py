@@ -78,9 +78,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Others]:
         yield Others(url, mine, worker, finished, at_work, lease, ids)
 
 
-@settings(
-    max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
-)
+@settings(max_examples=5, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def _try(operation: schemathesis.APIOperation, others: Others, token: str | None, data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))

@@ -99,7 +99,7 @@ def cuts(draw: st.DrawFn, region: Region) -> list[Region]:
 
 
 @given(st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cover_will_do(tmp_path: Path, noise: Any, write: Any, data: st.DataObject):
     width, height = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     pixels = noise(height, width, 3)

@@ -198,15 +198,15 @@ def test_an_image_that_kills_every_child_is_refused_and_the_next_is_served(rende
 
 
 def test_a_child_that_hangs_is_replaced(rendered: Path):
-    with ImageChecker(command(), timeout=1.0) as checker:
+    with ImageChecker(command(), timeout=3.0) as checker:
         before = children()
         checker.inspect(rendered / "alpha.png")
         hung = the_child(before)
         hung.suspend()
         started = time.monotonic()
-        with pytest.raises(ImageError, match="longer than 1 s"):
+        with pytest.raises(ImageError, match="longer than 3 s"):
             checker.inspect(rendered / "alpha.png")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
         assert is_gone(hung)
     with ImageChecker(command(), timeout=30.0) as checker:
         assert checker.inspect(rendered / "alpha.png").width == 64

@@ -158,7 +158,7 @@ def test_a_change_of_sign_of_nothing_has_its_place():
     arrays.arrays(st.sampled_from(DTYPES), st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4))),
     st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_changed_bit_is_seen(pixels: np.ndarray, data: st.DataObject):
     names = "RGBA" if pixels.shape[2] != 2 else "YA"
     same = compare(image(pixels, names), image(pixels.copy(), names))
@@ -187,7 +187,7 @@ def test_any_changed_bit_is_seen(pixels: np.ndarray, data: st.DataObject):
         lambda dtype: st.tuples(*(arrays.arrays(dtype, (20, 18, 3), fill=st.nothing()) for _ in range(2)))
     )
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_expected_and_actual_may_change_places(pair: tuple[np.ndarray, np.ndarray]):
     there, back = differences(*pair), differences(*reversed(pair))
     assert np.array_equal(there.differs, back.differs)
@@ -265,7 +265,7 @@ def test_what_can_not_be_compared_is_refused(rendered: Path, expected: str, actu
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(8, 90), st.integers(8, 90)), fill=st.nothing()), st.integers(0, 9))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_each_cell_has_imagehashs_own_hash(grey: np.ndarray, seed: int):
     rough = grey ^ np.random.default_rng(seed).integers(0, 256, grey.shape, np.uint8)
     bits = phash_grid(rough, 3, 2)

@@ -171,7 +171,7 @@ def test_phash_of_linear_is_that_of_what_a_screen_shows(rendered: Path):
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70)), fill=st.nothing()), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_phash_of_anything(grey: np.ndarray, seed: int):
     # On top of what hypothesis draws, noise: unrounded, the library's own value is chance where terms are equal.
     rough = grey ^ np.random.default_rng(seed).integers(0, 256, grey.shape, np.uint8)

@@ -78,8 +78,8 @@ def _run(args):  # type: (list) -> int
         import pytest
 
         os.chdir(str(ROOT))
-        # All of them take minutes, much of it spent waiting for processes: two at a time, a file's one after another.
-        return int(pytest.main(args[1:] or ["-n", "2", "--dist", "loadfile"]))
+        # All of them take minutes, much of it spent waiting for processes: three at a time, a file's one after another.
+        return int(pytest.main(args[1:] or ["-n", "3", "--dist", "loadfile"]))
     if command == "bench":
         return _measure(args[1:])
     from renderbros_addon.cli.main import main as run_command

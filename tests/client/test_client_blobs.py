@@ -116,7 +116,7 @@ def test_a_slow_line_gets_it_compressed(site: Site, here: Connection, tmp_path: 
     content = b"".join(b"%d " % number for number in range(1_000_000))
     sha = hashlib.sha256(content).hexdigest()
     (tmp_path / "text").write_bytes(content)
-    proxy.delay = 0.01  # for each 64 KiB
+    proxy.delay = 0.03  # for each 64 KiB
     told: list[int] = []
     upload(here, tmp_path / "text", sha, len(content), lambda done, _: told.append(done))
     assert site.stored(sha).read_bytes() == content

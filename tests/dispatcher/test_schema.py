@@ -36,7 +36,7 @@ def token(url: str) -> str:
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
     derandomize=True,

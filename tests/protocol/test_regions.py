@@ -21,7 +21,7 @@ def regions(draw: st.DrawFn, side: int = MAX_SIDE) -> Region:
 
 
 @given(sides, sides, grids)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_tiles_cover_each_pixel_once(width: int, height: int, grid: TileGrid):
     count = np.zeros((height, width), int)
     for tile in grid.regions(width, height):
@@ -30,7 +30,7 @@ def test_tiles_cover_each_pixel_once(width: int, height: int, grid: TileGrid):
 
 
 @given(st.integers(1, MAX_SIDE), st.integers(1, MAX_SIDE), grids)
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_tiles_are_even_and_in_order(width: int, height: int, grid: TileGrid):
     tiles = grid.regions(width, height)
     assert len(tiles) == min(grid.columns, width) * min(grid.rows, height)

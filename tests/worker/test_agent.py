@@ -158,7 +158,7 @@ def test_a_killed_renderer_is_named_and_replaced(dispatcher: Dispatcher, submit:
 def test_tiles_at_once_share_no_failure(
     dispatcher: Dispatcher, submit: Submit, work: Work, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = submit(tiles="8x8", samples=1000)
+    job = submit(tiles="8x8", samples=500)
     work()
     until("two at once", lambda: sum(task.sample is not None for task in dispatcher.client.job(job.id).running) > 1)
     renderers()[0].send_signal(signal.SIGSEGV)

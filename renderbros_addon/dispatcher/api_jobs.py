@@ -11,6 +11,7 @@ from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
 from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView, TileList
 from . import accounts, checks, discretion, jobs, tasks, views
+from .bodies import JsonRoute
 from .callers import Caller
 from .dependencies import CallingAccount, IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
@@ -19,7 +20,7 @@ from .problems import DOCUMENTED
 from .service import Dispatcher
 from .store import Tx
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED)
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED, route_class=JsonRoute)
 
 
 @router.post("", status_code=201, response_model=JobView)

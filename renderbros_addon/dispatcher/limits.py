@@ -30,8 +30,8 @@ ROOMY = re.compile(rf"{API_PREFIX}/(jobs(/[^/]+)?|leases/(results|[^/]+/(result|
 MOST_VALUES, SMALL_VALUES = 250_000, 2000
 """Commas in a roomy body and in any other. The largest job has 100,000 frames and 20,000 files of three fields."""
 
-VALUES_OF_A_REQUEST = 1000
-"""A body of more, or of more than :data:`SMALL_JSON`, counts as several requests."""
+VALUES_OF_A_REQUEST, BYTES_OF_A_REQUEST = 100, 8 << 10
+"""As how many requests a large body counts: by what it takes to check them, the largest job is a few thousand."""
 
 SILENT_SECONDS, BODY_SECONDS = 30.0, 300.0
 """Until the next piece of a body, and until its end. Blobs have limits of their own."""
@@ -140,9 +140,9 @@ class Limits:
         values = body.count(b",")
         if values > (MOST_VALUES if roomy else SMALL_VALUES):
             raise TooLarge("a request's body has fewer values than this one")
-        if known or (roomy and values > VALUES_OF_A_REQUEST):
+        if known or (roomy and values > SMALL_VALUES):
             # One request is taken for where it goes.
-            await self._charge(request, max(values / VALUES_OF_A_REQUEST, len(body) / SMALL_JSON) - 1)
+            await self._charge(request, max(values / VALUES_OF_A_REQUEST, len(body) / BYTES_OF_A_REQUEST) - 1)
         return _replay({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
 

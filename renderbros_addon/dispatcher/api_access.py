@@ -23,6 +23,7 @@ from ..protocol.access import (
 )
 from ..protocol.base import Identifier
 from . import accounts, invites, tokens
+from .bodies import JsonRoute
 from .dependencies import CallingAccount, CallingOperator, Credentials, Service, Stranger, address_of
 from .errors import Forbidden, NotFound, Unauthorized
 from .problems import DOCUMENTED
@@ -31,7 +32,7 @@ from .sessions import TICKET_SECONDS
 
 security = logging.getLogger("renderbros.security")
 
-router = APIRouter(tags=["access"], responses=DOCUMENTED)
+router = APIRouter(tags=["access"], responses=DOCUMENTED, route_class=JsonRoute)
 
 RetryKey = Annotated[
     str | None,

@@ -11,20 +11,27 @@ from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
 from ..protocol.jobs import Frame, FrameList, FrameView, JobChange, JobList, JobLog, JobSpec, JobView, TileList
 from . import accounts, checks, discretion, jobs, tasks, views
+from .bodies import JsonRoute
 from .callers import Caller
 from .dependencies import CallingAccount, IdempotencyKey, Service, answered, respond
 from .errors import NotFound, Unprocessable
 from .idempotency import Key, once
 from .problems import DOCUMENTED
+from .rates import CREATED_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED)
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=DOCUMENTED, route_class=JsonRoute)
 
 
 @router.post("", status_code=201, response_model=JobView)
 def create_job(spec: JobSpec, service: Service, caller: CallingAccount, key: IdempotencyKey) -> Response:
     """Create a job. It is queued once the caller has sent all blobs of its files."""
+    with service.rates.holding("jobs being made", caller.id, CREATED_AT_ONCE):
+        return _create(spec, service, caller, key)
+
+
+def _create(spec: JobSpec, service: Dispatcher, caller: Caller, key: Key | None) -> Response:
     _check_size(spec, service.config.max_tasks)
     told = {file.sha256: file.size for file in spec.scene.files}
     mine = _sent_by(service, caller, list(told))
@@ -40,8 +47,7 @@ def create_job(spec: JobSpec, service: Service, caller: CallingAccount, key: Ide
 
     response = service.store.change(create)
     # A blob that arrived between the look and the commit found no row that waited for it.
-    for sha256 in told.keys() - present.keys():
-        service.blob_arrived(sha256, caller)
+    service.blobs_arrived(told.keys() - present.keys(), caller)
     return response
 
 

@@ -15,6 +15,7 @@ from ..protocol.handing_in import BatchTaken, ResultBatch
 from ..protocol.leases import Acceptance, LeaseBatch, LeaseRequest, Renewal, RenewRequest
 from ..protocol.results import Failure, TaskResult
 from . import failures, handing_in, leases, results, scheduler, sent_blobs, workers
+from .bodies import JsonRoute
 from .dependencies import CallingWorker, IdempotencyKey, Service, answered, respond
 from .errors import Unprocessable
 from .idempotency import Answer, Key, once
@@ -23,7 +24,7 @@ from .rates import POLLS_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
 
-router = APIRouter(prefix="/leases", tags=["leases"], responses=DOCUMENTED)
+router = APIRouter(prefix="/leases", tags=["leases"], responses=DOCUMENTED, route_class=JsonRoute)
 
 MAX_WAIT = 30.0
 """Seconds that a request for leases waits at most; less than what counts as a worker's silence."""

@@ -11,6 +11,7 @@ from ..protocol.base import Identifier
 from ..protocol.checks import CheckList
 from ..protocol.workers import Enrolled, Enrolment, WorkerList, WorkerView
 from . import checks, failures, leases, standings, views, workers
+from .bodies import JsonRoute
 from .callers import Caller
 from .dependencies import CallingOperator, IdempotencyKey, Service, Stranger, address_of, answered, respond
 from .errors import Forbidden, NotFound
@@ -22,7 +23,7 @@ from .store import Tx
 
 security = logging.getLogger("renderbros.security")
 
-router = APIRouter(prefix="/workers", tags=["workers"], responses=DOCUMENTED)
+router = APIRouter(prefix="/workers", tags=["workers"], responses=DOCUMENTED, route_class=JsonRoute)
 
 
 @router.post("", status_code=201)

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 
 from ..protocol.base import API_PREFIX
 from . import api_access, api_events, api_health, api_jobs, api_leases, api_workers, problems
 from .api_blobs import blobs_router
 from .blob_rights import BlobHolder
 from .config import DispatcherConfig
-from .dependencies import CallingAnybody, Service
+from .dependencies import CallingAnybody, Service, charged
 from .limits import LOOPBACK_NAMES, Limits
 from .metrics import CountRequests
 from .service import Dispatcher
@@ -67,5 +68,9 @@ def app_around(dispatcher: Dispatcher) -> FastAPI:
 
     app.add_middleware(CountRequests, metrics=dispatcher.metrics)
     names = LOOPBACK_NAMES.union(config.names) if config.loopback else None
-    app.add_middleware(Limits, max_json=config.max_json_bytes, blobs=f"{API_PREFIX}/blobs/", names=names)
+
+    async def charge(request: HTTPConnection, requests: float) -> None:
+        await charged(request, dispatcher, requests)
+
+    app.add_middleware(Limits, max_json=config.max_json_bytes, blobs=f"{API_PREFIX}/blobs/", names=names, charge=charge)
     return app

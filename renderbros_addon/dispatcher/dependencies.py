@@ -58,6 +58,14 @@ async def caller_of(request: HTTPConnection, service: Dispatcher, token: str | N
     return found
 
 
+async def charged(request: HTTPConnection, service: Dispatcher, requests: float) -> None:
+    """Take so many requests from whoever's token came along, before its body is looked at; errors as above."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else None
+    found = service.callers.find(given) or await run_in_threadpool(known_caller, service, given, address_of(request))
+    service.rates.take(Limited.REQUESTS, found.id, requests)
+
+
 def known_caller(service: Dispatcher, token: str | None, address: str) -> Caller:
     """Whom ``token`` belongs to, noted as seen."""
     headers = {"WWW-Authenticate": "Bearer"}

@@ -58,7 +58,8 @@ DEFAULTS: Mapping[Limited, Limit] = {
 UPLOADS_AT_ONCE = 32
 POLLS_AT_ONCE = 8
 SOCKETS_AT_ONCE = 64
-"""Of one account or worker."""
+CREATED_AT_ONCE = 2
+"""Of one account or worker. To make a large job takes seconds of a thread, of which all routes share some forty."""
 
 
 class TooMany(RequestRefused):

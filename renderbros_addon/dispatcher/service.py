@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ..imaging.checker import DEFAULT_MEMORY, ImageChecker
@@ -153,6 +153,15 @@ class Dispatcher:
         if size is not None:
             mine = None if caller is None else caller.id
             self.store.change(lambda tx: jobs.blob_arrived(tx, sha256, size, mine))
+
+    def blobs_arrived(self, digests: Collection[str], caller: Caller) -> None:
+        """The same for what a job waits for that was just made: blobs that were there before it was."""
+        if caller.account is not None:
+            with self.store.read() as conn:
+                digests = accounts.owned(conn, caller.account, list(digests))
+        sizes = {sha256: size for sha256 in digests if (size := self.blobs.size(sha256)) is not None}
+        if sizes:
+            self.store.change(lambda tx: jobs.blobs_arrived(tx, sizes, caller.id))
 
     def _hear_neighbour(self, entries: Sequence[LogEntry]) -> None:
         """Another dispatcher changed something: what it leads to is its own affair, who is connected here is ours."""

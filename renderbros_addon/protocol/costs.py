@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from .base import MAX_SECONDS, Wire
+from .base import MAX_SECONDS, Many, Wire
 
 MAX_CELLS = 128
 """Cells along a side of a cost map."""
@@ -20,7 +20,7 @@ class CostMap(Wire):
 
     columns: int = Field(ge=1, le=MAX_CELLS)
     rows: int = Field(ge=1, le=MAX_CELLS)
-    cells: tuple[Annotated[float, Field(ge=0, le=MAX_SECONDS)], ...]
+    cells: Many[Annotated[float, Field(ge=0, le=MAX_SECONDS)]]
     """Row by row from the top left, each cell an equal part of the frame; their sum estimates the whole frame at full
     size and samples, on the machine that measured."""
     overhead: float = Field(ge=0, le=MAX_SECONDS)

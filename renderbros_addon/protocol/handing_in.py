@@ -6,7 +6,7 @@ import base64
 
 from pydantic import Base64UrlBytes, Field
 
-from .base import Identifier, Sha256, Wire
+from .base import Identifier, Many, Sha256, Wire
 from .leases import Acceptance
 from .problems import Problem
 from .results import TaskResult
@@ -35,7 +35,7 @@ class HandedIn(Wire):
 
     lease_id: Identifier
     result: TaskResult
-    files: tuple[InlineFile, ...] = Field(default=(), max_length=201)
+    files: Many[InlineFile] = Field(default=(), max_length=201)
 
     @property
     def uploaded(self) -> set[str]:
@@ -46,7 +46,7 @@ class HandedIn(Wire):
 class ResultBatch(Wire):
     """Body of ``POST /leases/results``: results in the order in which they were rendered."""
 
-    results: tuple[HandedIn, ...] = Field(min_length=1, max_length=MOST_AT_ONCE)
+    results: Many[HandedIn] = Field(min_length=1, max_length=MOST_AT_ONCE)
 
 
 class Taken(Wire):

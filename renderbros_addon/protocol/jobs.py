@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from .base import (
     MAX_COUNT,
     Identifier,
+    Many,
     Prose,
     RelativePath,
     Sha256,
@@ -91,7 +92,7 @@ class RenderSettings(Wire):
     resolution_y: int | None = Field(default=None, ge=4, le=MAX_SIDE)
     percentage: int | None = Field(default=None, ge=1, le=1000)
     camera: DataName | None = None
-    view_layers: tuple[DataName, ...] | None = Field(default=None, min_length=1)
+    view_layers: tuple[DataName, ...] | None = Field(default=None, min_length=1, max_length=1000)
     seed: int | None = Field(default=None, ge=0, le=(1 << 31) - 1)
     format: DataName | None = None
     device: DeviceKind | None = None
@@ -117,7 +118,7 @@ class SceneSpec(Wire):
 
     blend: RelativePath
     """The .blend to open, one of ``files``."""
-    files: tuple[JobFile, ...] = Field(min_length=1, max_length=MAX_FILES)
+    files: Many[JobFile] = Field(min_length=1, max_length=MAX_FILES)
     source_root: str | None = Field(default=None, max_length=4096)
     """The folder on the submitter's machine that ``files`` were taken from: absolute paths below it are remapped."""
     scene: DataName | None = None
@@ -128,7 +129,7 @@ class SceneSpec(Wire):
     """The output frame in pixels: after percentage, and after a border that the scene crops to."""
     format: StillFormat
     """The file format of a finished frame, by Blender's name."""
-    series: tuple[Series, ...] = Field(min_length=1, max_length=MAX_SERIES)
+    series: Many[Series] = Field(min_length=1, max_length=MAX_SERIES)
     """The Blender series that may render it."""
     saved_by: Series | None = None
     """The series that saved the file: none below it can open it without losing data."""
@@ -175,7 +176,7 @@ class JobSpec(Wire):
     name: Title
     priority: int = Field(default=50, ge=0, le=100)
     """Higher goes first; among equals the older job does."""
-    frames: tuple[Frame, ...] = Field(min_length=1, max_length=MAX_FRAMES)
+    frames: Many[Frame] = Field(min_length=1, max_length=MAX_FRAMES)
     tiles: TileGrid | None = None
     """None renders whole frames, straight to the job's format, unless ``cost`` is there."""
     cost: CostMap | None = None
@@ -183,18 +184,18 @@ class JobSpec(Wire):
     chunk: int | None = Field(default=None, ge=1, le=MAX_FRAMES)
     """Consecutive frames that one worker renders if it can, which keeps its scene warm; None is by measured time."""
     frame_name: FrameNameTemplate
-    extras: tuple[PathTemplate, ...] = Field(default=(), max_length=MAX_EXTRAS)
+    extras: Many[PathTemplate] = Field(default=(), max_length=MAX_EXTRAS)
     """Other files that a frame may come to: a compositor's File Output nodes, the other views of a stereo frame."""
     playback: Playback | None = None
     """For a film of the frames; nothing of it bears on how they are rendered."""
-    expected: tuple[ExpectedFrame, ...] = Field(default=(), max_length=MAX_EXPECTED)
+    expected: Many[ExpectedFrame] = Field(default=(), max_length=MAX_EXPECTED)
     """What some of the frames look like in a preview; workers never see it. More may follow in a :class:`JobChange`."""
     local: bool = False
     """Each pixel of a finished frame depends on its own samples alone, so that a part rendered alone has the same
     pixels: no denoiser, compositor or sequencer, and a format that loses nothing."""
     repeatable: bool = True
     """The same Blender on the same kind of machine makes the same pixels again, whatever it rendered before."""
-    notes: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=100)
+    notes: Many[Annotated[Prose, StringConstraints(max_length=1000)]] = Field(default=(), max_length=100)
     """What the submitter should know, such as why tiles were asked for but frames are rendered whole."""
     scene: SceneSpec
 
@@ -342,7 +343,7 @@ class JobChange(Wire):
     """What of a job is to be otherwise; what is None or empty stays."""
 
     priority: int | None = Field(default=None, ge=0, le=100)
-    expected: tuple[ExpectedFrame, ...] = Field(default=(), max_length=MAX_EXPECTED)
+    expected: Many[ExpectedFrame] = Field(default=(), max_length=MAX_EXPECTED)
     """Previews that were made after the job was sent. A frame that has an expectation keeps that."""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from .base import MAX_COUNT, MAX_SECONDS, Prose, RelativePath, Sha256, Wire
+from .base import MAX_COUNT, MAX_SECONDS, Many, Prose, RelativePath, Sha256, Wire
 from .regions import MAX_SIDE
 from .states import FailureCode, FailureKind
 
@@ -38,7 +38,7 @@ class Output(Wire):
     """None where nobody took it: it serves the dispatcher, which takes it itself."""
     width: int = Field(ge=1, le=MAX_SIDE)
     height: int = Field(ge=1, le=MAX_SIDE)
-    channels: tuple[str, ...] = Field(min_length=1, max_length=4096)
+    channels: Many[str] = Field(min_length=1, max_length=4096)
     """Channel names over all parts of the file, such as ``R`` or ``ViewLayer.Combined.R``."""
     pixel_type: PixelType | None = None
     """Of the picture's channels (RGBA, or the first Combined); None if they differ or nobody looked."""
@@ -62,7 +62,7 @@ class RenderStats(Wire):
     blender: Prose = Field(max_length=200)
     """Version and build, such as ``4.5.15 LTS (abcdef012345)``."""
     device: Prose = Field(max_length=200)
-    warnings: tuple[Annotated[Prose, StringConstraints(max_length=1000)], ...] = Field(default=(), max_length=50)
+    warnings: Many[Annotated[Prose, StringConstraints(max_length=1000)]] = Field(default=(), max_length=50)
 
 
 class ExtraFile(Wire):
@@ -77,7 +77,7 @@ class TaskResult(Wire):
     """Body of ``POST /leases/{id}/result``: the blobs are there already."""
 
     output: Output
-    extras: tuple[ExtraFile, ...] = Field(default=(), max_length=200)
+    extras: Many[ExtraFile] = Field(default=(), max_length=200)
     stats: RenderStats
 
     @property

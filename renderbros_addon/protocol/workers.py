@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from .base import MAX_COUNT, Identifier, Prose, Wire
+from .base import MAX_COUNT, Identifier, Many, Prose, Wire
 from .jobs import DataName, DeviceKind, Series
 from .states import WorkerStatus
 
@@ -29,8 +29,8 @@ class Capabilities(Wire):
     series: Series
     build: Annotated[Prose, StringConstraints(max_length=40)]
     """Build hash."""
-    engines: tuple[DataName, ...] = Field(max_length=100)
-    devices: tuple[Device, ...] = Field(max_length=100)
+    engines: Many[DataName] = Field(max_length=100)
+    devices: Many[Device] = Field(max_length=100)
     platform: Annotated[Prose, StringConstraints(max_length=200)]
     """Operating system and machine, such as ``Linux x86_64``."""
     instruction_set: Annotated[Prose, StringConstraints(max_length=40)]
@@ -38,7 +38,7 @@ class Capabilities(Wire):
     threads: int = Field(ge=1, le=4096)
     memory: int = Field(ge=0, le=MAX_COUNT)
     """Bytes that a renderer may use."""
-    guards: tuple[Annotated[Prose, StringConstraints(max_length=40)], ...] = Field(default=(), max_length=20)
+    guards: Many[Annotated[Prose, StringConstraints(max_length=40)]] = Field(default=(), max_length=20)
     """What keeps hostile scenes from the machine: ``bwrap``, ``landlock``, ``seccomp``, ``sandbox-exec``, ``limits``,
     ``in-process``; the strongest first."""
     unguarded: Annotated[Prose, StringConstraints(max_length=500)] = ""

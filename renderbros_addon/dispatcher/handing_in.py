@@ -20,7 +20,10 @@ from .tables import AnyRow
 def hand_in(service: Dispatcher, worker: AnyRow, given: ResultBatch) -> BatchTaken:
     """Take in several results of a worker. One that is refused does not hold up the others."""
     holder = service.blob_rights.of(Caller(Role.WORKER, worker.id, worker))
-    stored = [_take_files(service, holder, one) for one in given.results]
+    with service.store.read() as conn:
+        known = results.are_known(conn, [one.lease_id for one in given.results])
+    # What comes again has its files here, or has no more need of them.
+    stored = [set[str]() if one.lease_id in known else _take_files(service, holder, one) for one in given.results]
 
     def take(tx: Tx, one: HandedIn, absent: set[str] | RequestRefused) -> Taken:
         try:
@@ -43,7 +46,7 @@ def hand_in(service: Dispatcher, worker: AnyRow, given: ResultBatch) -> BatchTak
     for one, answer in zip(given.results, answers, strict=True):
         if answer.acceptance is None:
             _drop_files(service, worker.id, one, answer)
-        elif answer.acceptance.wanted:
+        elif answer.acceptance.wanted and one.lease_id not in known:
             _put_back(service, one)
     return BatchTaken(results=tuple(answers))
 

@@ -94,7 +94,9 @@ def receive(tx: Tx, lease_id: str, worker_id: str, result: TaskResult, *, missin
     job = jobs.lock(tx, lease.job_id)
     known = _OF_LEASE.first(tx.conn, of=lease_id)
     if known is not None:
-        if known.sha256 != result.output.sha256:
+        beside = {(row.name, row.sha256) for row in files_of(tx.conn, known.id)}
+        given = {(extra.name, extra.output.sha256) for extra in result.extras}
+        if known.sha256 != result.output.sha256 or beside != given:
             raise Conflict("another result was sent under this lease already")
         return Acceptance(wanted=known.wanted, late=known.late)
     if missing:
@@ -171,6 +173,11 @@ def _check_names(result: TaskResult, expected: Collection[str]) -> None:
         raise Unprocessable(f"this task comes to no file {min(unknown)!r}", word="unknown_file")
     if len(set(names)) < len(names):
         raise Unprocessable("two files of one name", word="same_name")
+
+
+def are_known(conn: Connection, lease_ids: Collection[str]) -> set[str]:
+    """Those of the leases under which a result has come."""
+    return {lease_id for lease_id in lease_ids if _OF_LEASE.first(conn, of=lease_id) is not None}
 
 
 def files_of(conn: Connection, result_id: int) -> Sequence[AnyRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -18,13 +19,13 @@ from dispatcher.running import OPERATOR, Worker, enrolled, running, submit, unti
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from renderbros_addon.client.errors import DispatcherError
+from renderbros_addon.client.errors import Conflict, DispatcherError
 from renderbros_addon.client.http import DispatcherClient
 from renderbros_addon.protocol.events import TaskProgress, event_adapter
 from renderbros_addon.protocol.handing_in import HandedIn, InlineFile, ResultBatch
 from renderbros_addon.protocol.leases import Acceptance, LeaseRequest, Progress
 from renderbros_addon.protocol.problems import CONTENT_TYPE
-from renderbros_addon.protocol.results import Failure
+from renderbros_addon.protocol.results import ExtraFile, Failure
 from renderbros_addon.protocol.states import FailureCode, FailureKind, JobStatus
 
 Json = dict[str, Any]
@@ -52,7 +53,8 @@ def client(url: str) -> Iterator[DispatcherClient]:
         yield client
         for job in client.jobs():
             if not job.status.ended:
-                client.cancel_job(job.id)
+                with contextlib.suppress(Conflict):  # it has ended since
+                    client.cancel_job(job.id)
 
 
 @pytest.fixture
@@ -387,6 +389,34 @@ def test_results_handed_in_together_stand_each_for_itself(url: str, client: Disp
 
     # Though both came at once, and were looked at together.
     until("the copied picture is seen", lambda: suspected() == [leases[1].task.id])
+
+
+def test_a_result_that_comes_again_brings_nothing_else_in(url: str, client: DispatcherClient, tmp_path: Path) -> None:
+    worker = Worker(url, tmp_path, "hoarding")
+    submit(client, job_spec(), tmp_path)
+    [lease] = worker.lease()
+    path, result = render(lease.task, tmp_path)
+    picture = InlineFile.of(result.output.sha256, path.read_bytes())
+    first = HandedIn(lease_id=lease.id, result=result, files=(picture,))
+    worker.client.results(ResultBatch(results=(first,)))
+
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"junk" * 1000)
+    digest = hashlib.sha256(junk.read_bytes()).hexdigest()
+    output = result.output.model_copy(update={"sha256": digest, "size": 4000})
+    more = result.model_copy(update={"extras": (ExtraFile(name="more.png", output=output),)})
+    inline = HandedIn(lease_id=lease.id, result=more, files=(InlineFile.of(digest, junk.read_bytes()),))
+    answer = worker.client.results(ResultBatch(results=(inline, first)))
+    assert answer is not None
+    assert [one.problem and one.problem.status for one in answer.results] == [409, None]
+    held = {"Authorization": f"Bearer {worker.enrolled.token}"}
+    assert requests.head(f"{url}/api/v1/blobs/{digest}", headers=held, timeout=30).status_code == 404, "dropped"
+
+    worker.client.upload(junk, digest, 4000)
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            worker.client.result(lease.id, more)
+    assert requests.head(f"{url}/api/v1/blobs/{digest}", headers=held, timeout=30).status_code == 200, "still its own"
 
 
 def test_nobody_shows_by_its_digest_alone_that_it_has_a_file(

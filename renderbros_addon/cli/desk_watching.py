@@ -88,11 +88,17 @@ class _Watcher:
     def run(self) -> None:
         self._list()
         self._stream.start()
+        troubled = False
         while not self._pipe.hung_up.is_set():
             try:
                 self._look()
+                if troubled:
+                    # Nothing need have changed meanwhile: that it is heard of again is the news.
+                    self._pipe.say(Jobs(jobs=()))
+                    troubled = False
             except (ClientError, CommandError, OSError) as error:
                 self._pipe.say(Trouble(message=str(error)))
+                troubled = True
                 self._all_stale = True
                 self._pipe.hung_up.wait(TROUBLE_SECONDS)
             self._pipe.changed.wait(GAP_SECONDS)

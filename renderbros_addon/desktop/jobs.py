@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 from . import activities, pictures, preferences
 from .activities import Activity, Reply
@@ -202,14 +203,22 @@ class RenderBrosJobRow(bpy.types.PropertyGroup):  # type: ignore[misc]
     """The id of a job, as its ``name``."""
 
 
+@persistent
+def _file_opened(*_: Any) -> None:
+    """Blender's list belongs to the window manager, which came empty with the file."""
+    _sync()
+
+
 def register() -> None:
     bpy.utils.register_class(RenderBrosJobRow)
     bpy.types.WindowManager.renderbros_jobs = bpy.props.CollectionProperty(type=RenderBrosJobRow)
     bpy.types.WindowManager.renderbros_job = bpy.props.IntProperty(name="Job")
+    bpy.app.handlers.load_post.append(_file_opened)
 
 
 def unregister() -> None:
     global _trouble
+    bpy.app.handlers.load_post.remove(_file_opened)
     _jobs.clear()
     _trouble = ""
     _tidy()

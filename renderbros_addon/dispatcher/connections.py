@@ -6,6 +6,7 @@ connections from one address as come. Here each has its time, and no address can
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 from collections import Counter
@@ -26,10 +27,24 @@ MOST_TOLD = 10_000
 class ConnectionLimits:
     head_seconds: float = 20.0
     """From the first byte of a request's head, or from the connection's begin, to its end."""
+    idle_seconds: int = 20
+    """From an answer to the begin of the next request. Renewals come every few seconds."""
     stall_seconds: float = 120.0
     """For which an answer may lie here while its reader takes nothing of it."""
     per_address: int = MOST_CONNECTIONS // 2
-    """Connections from one address at a time. Many workers may share one, and behind a proxy all of them do."""
+    """Connections at a time from one address, of IPv6 from one network of 64 bits. Many workers may share one, and
+    behind a proxy all of them do."""
+
+
+def _place(address: str) -> str:
+    """What is counted as one: of IPv6 the network of 64 bits, all of whose addresses each of its hosts can have."""
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
 
 
 @dataclass
@@ -41,16 +56,18 @@ class Gate:
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def enter(self, address: str) -> bool:
-        if self.here[address] >= self.limits.per_address:
+        place = _place(address)
+        if self.here[place] >= self.limits.per_address:
             self.tell(f"{self.limits.per_address} connections at once are the most", address)
             return False
-        self.here[address] += 1
+        self.here[place] += 1
         return True
 
     def leave(self, address: str) -> None:
-        self.here[address] -= 1
-        if self.here[address] <= 0:
-            del self.here[address]
+        place = _place(address)
+        self.here[place] -= 1
+        if self.here[place] <= 0:
+            del self.here[place]
 
     def tell(self, why: str, address: str) -> None:
         now = time.monotonic()

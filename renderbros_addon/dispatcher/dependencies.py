@@ -62,7 +62,9 @@ async def charged(request: HTTPConnection, service: Dispatcher, requests: float)
     """Take so many requests from whoever's token came along, before its body is looked at; errors as above."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else None
-    found = service.callers.find(given) or await run_in_threadpool(known_caller, service, given, address_of(request))
+    found = service.callers.find(given)
+    if found is None:
+        found = await run_in_threadpool(known_caller, service, given, address_of(request))
     service.rates.take(Limited.REQUESTS, found.id, requests)
 
 

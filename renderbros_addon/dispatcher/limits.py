@@ -30,7 +30,7 @@ ROOMY = re.compile(rf"{API_PREFIX}/(jobs(/[^/]+)?|leases/(results|[^/]+/(result|
 MOST_VALUES, SMALL_VALUES = 250_000, 2000
 """Commas in a roomy body and in any other. The largest job has 100,000 frames and 20,000 files of three fields."""
 
-VALUES_OF_A_REQUEST, BYTES_OF_A_REQUEST = 100, 8 << 10
+VALUES_OF_A_REQUEST, BYTES_OF_A_REQUEST = 100, 4 << 10
 """As how many requests a large body counts: by what it takes to check them, the largest job is a few thousand."""
 
 SILENT_SECONDS, BODY_SECONDS = 30.0, 300.0

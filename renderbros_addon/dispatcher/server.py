@@ -79,8 +79,7 @@ def serve(
             proxy_headers=False,
             limit_concurrency=MOST_CONNECTIONS,
             ws_max_size=1 << 20,
-            # Renewals come every few seconds on kept connections; let go of those nobody uses.
-            timeout_keep_alive=75,
+            timeout_keep_alive=config.connections.idle_seconds,
         ),
         dispatcher,
         lambda: _ready(url, on_ready),

@@ -207,9 +207,9 @@ class JobSpec(Wire):
 
     @model_validator(mode="after")
     def _names_can_be_saved(self) -> JobSpec:
-        for frame in self.frames:
-            checked_name(frame_file_name(self.frame_name, frame))
         # The longest number stands for all, and single digits, which make names of devices on Windows (COM1).
+        for frame in (self.frames[0], self.frames[-1], *(frame for frame in self.frames if -10 < frame < 10)):
+            checked_name(frame_file_name(self.frame_name, frame))
         longest = min(self.frames[0], -abs(self.frames[-1]))
         names = [self.frame_name, *self.extras]
         for name in self.extras:

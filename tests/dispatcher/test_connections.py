@@ -15,7 +15,7 @@ from dispatcher.running import OPERATOR, running, until
 from websockets.sync.client import connect
 
 from renderbros_addon.dispatcher import api_blobs, connections, limits
-from renderbros_addon.dispatcher.connections import ConnectionLimits
+from renderbros_addon.dispatcher.connections import ConnectionLimits, Gate
 
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 MOST = 8
@@ -24,7 +24,7 @@ MOST = 8
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """Where a dispatcher listens that is very impatient."""
-    impatient = ConnectionLimits(head_seconds=0.4, stall_seconds=0.6, per_address=MOST)
+    impatient = ConnectionLimits(head_seconds=0.4, idle_seconds=1, stall_seconds=0.6, per_address=MOST)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "SILENT_SECONDS", 0.4)
         patch.setattr(api_blobs, "SILENCE", 0.4)
@@ -123,3 +123,23 @@ def test_one_address_has_so_many_connections(address: tuple[str, int], caplog: p
 
     check: Callable[[], bool] = free
     until("their places are free again", check, 5)
+
+
+def test_addresses_of_one_network_share_their_places() -> None:
+    gate = Gate(ConnectionLimits(per_address=2))
+    assert gate.enter("2001:db8::1")
+    assert gate.enter("2001:db8::2:0:0:1")
+    assert not gate.enter("2001:db8::3%eth0")
+    assert gate.enter("2001:db8:0:1::1"), "this is another network"
+    gate.leave("2001:db8::1")
+    assert gate.enter("2001:db8::3")
+    assert gate.enter("::ffff:192.0.2.1")
+    assert gate.enter("192.0.2.1")
+    assert not gate.enter("::ffff:192.0.2.1")
+    assert gate.enter("192.0.2.2")
+
+
+def test_who_was_answered_and_stays_is_given_up(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as end:
+        end.sendall(REQUEST)
+        assert b"200 OK" in drip(end, b"", 3)

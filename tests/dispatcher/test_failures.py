@@ -85,6 +85,30 @@ def test_three_workers_fail_a_task(bench: Bench) -> None:
     assert "likely damaged" in job.reason_message
 
 
+def test_one_owner_fails_no_job_while_another_is_there(bench: Bench) -> None:
+    mine = [bench.worker(name, owner="the owner of three, a secret") for name in "abc"]
+    honest = bench.worker("d")
+    job_id = bench.job(frames=(1, 2))
+    for worker_id in mine:
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease)
+    assert bench.job_row(job_id).status == "active", "three workers are one voice"
+    for _ in range(2):
+        [lease] = bench.lease(honest)
+        bench.deliver(lease)
+    assert bench.job_row(job_id).status == "completed"
+
+
+def test_one_owner_alone_gives_a_task_up_as_one_worker_does(bench: Bench) -> None:
+    mine = [bench.worker(name, owner="the owner of four, a secret") for name in "abcd"]
+    job_id = bench.job()
+    for worker_id in mine[:3]:
+        assert bench.job_row(job_id).status != "failed"
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease)
+    assert bench.job_row(job_id).status == "failed"
+
+
 def test_a_file_is_not_called_damaged_for_a_worker_that_lacks_something(bench: Bench) -> None:
     names = [bench.worker(name) for name in "abc"]
     job_id = bench.job()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import asking, checks, jobs, leases, scheduler, tasks
+from . import asking, checks, jobs, leases, scheduler, tasks, waiting
 from .store import Tx
 from .tables import AnyRow, blocks, failures, results
 from .tables import workers as workers_table
@@ -129,7 +129,7 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
 
 
 def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Failure) -> None:
-    """Somebody says that the scene is at fault: ask another owner's worker, if there is one, or fail the job."""
+    """Somebody says that the scene is at fault: ask another owner's worker, if there is one or just was, or fail the job."""
     told = tx.conn.execute(
         select(failures.c.worker_id, func.coalesce(workers_table.c.owner, workers_table.c.id).label("owner"))
         .join(workers_table, workers_table.c.id == failures.c.worker_id)
@@ -141,7 +141,8 @@ def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, fai
         )
     ).all()
     owners = {str(row.owner) for row in told}
-    others = scheduler.checkers(tx.conn, task.job_id, owners)
+    # Those who are away for a moment are waited for, as those are whom a job has blocked (waiting.py).
+    others = scheduler.others_since(tx.conn, task.job_id, owners, tx.now - waiting.BLOCKED_FOR)
     if len(owners) >= OPINIONS or (len(told) >= OPINIONS and not others):
         tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
         jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)

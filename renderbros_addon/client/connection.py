@@ -53,8 +53,8 @@ class Connection:
     only certificate to trust, in hexadecimal; without a ``ca`` it needs no other. ``timeout``: seconds, (connect,
     read). ``retry_for``: seconds for which a call is repeated after connection errors and answers that
     :func:`may_pass`; None is for ever. ``stop``: once set, calls that wait raise Stopped. ``insecure``: send secrets
-    though neither TLS nor this machine's own loopback keeps them. ValueError for a bad URL or pin, and for a token that
-    would go where it can be read on the way.
+    though neither TLS nor this machine's own loopback keeps them. ValueError for a bad URL or pin, for a ``ca`` or pin
+    without TLS, and for a token that would go where it can be read on the way.
 
     Safe to use from several threads.
     """
@@ -73,6 +73,7 @@ class Connection:
     ) -> None:
         self.url = checked_url(url)
         self.pin = None if pin is None else trust.checked_pin(pin)
+        trust.check_applies(self.url, ca, pin)
         self.insecure = insecure
         if token is not None:
             self.check_private()

@@ -52,6 +52,7 @@ class EventStream:
         on_connect: Callable[[], None] | None = None,
     ) -> None:
         base = checked_url(url)
+        trust.check_applies(base, ca, pin)
         if token and base.startswith("http:") and not is_loopback(base) and not insecure:
             raise ValueError(f"{base} has no TLS, and a token that is sent there can be read on the way")
         query = {"role": "viewer", "job": job} if job else {}

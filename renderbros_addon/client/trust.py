@@ -24,6 +24,16 @@ def checked_pin(pin: str) -> str:
     return plain
 
 
+def check_applies(url: str, ca: Path | None, pin: str | None) -> None:
+    """ValueError if a certificate is asked for where none is shown: it would protect nothing, and nobody would know."""
+    if url.startswith("http:") and (ca is not None or pin is not None):
+        raise ValueError(
+            f"{url} has no TLS, so that {'--pin' if pin is not None else '--ca'} (or the setting "
+            f"{'RENDERBROS_PIN' if pin is not None else 'RENDERBROS_CA'}) could not be kept: use an https:// address, "
+            "or leave it out"
+        )
+
+
 class PinnedAdapter(HTTPAdapter):
     """Requests to servers that have the certificate with the SHA-256 ``pin``, and to no others."""
 

@@ -14,13 +14,14 @@ from sqlalchemy import Connection, func, insert, select, update
 from ..protocol.checks import CheckStatus
 from ..protocol.results import Failure
 from ..protocol.states import FailureCode, FailureKind, LeaseStatus, TaskStatus
-from . import asking, checks, jobs, leases, scheduler, tasks
+from . import asking, checks, jobs, leases, scheduler, tasks, waiting
 from .store import Tx
 from .tables import AnyRow, blocks, failures, results
 from .tables import workers as workers_table
 
-DISTINCT_WORKERS = 3
-"""Workers that must have failed a task before it is given up; with no one else to ask, so many attempts in all."""
+DISTINCT_OWNERS = 3
+"""Owners whose workers must have failed a task before it is given up; with nobody of another owner to ask, so many
+attempts in all. Workers are not counted: one owner may have any number of them."""
 
 STRIKES = 3
 """Failures of one worker on a job, with no result accepted in between, after which it gets no more of its tasks: one
@@ -128,7 +129,7 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
 
 
 def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Failure) -> None:
-    """Somebody says that the scene is at fault: ask another owner's worker, if there is one, or fail the job."""
+    """Somebody says that the scene is at fault: ask another owner's worker, if there is one or just was, or fail the job."""
     told = tx.conn.execute(
         select(failures.c.worker_id, func.coalesce(workers_table.c.owner, workers_table.c.id).label("owner"))
         .join(workers_table, workers_table.c.id == failures.c.worker_id)
@@ -140,7 +141,8 @@ def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, fai
         )
     ).all()
     owners = {str(row.owner) for row in told}
-    others = scheduler.checkers(tx.conn, task.job_id, owners)
+    # Those who are away for a moment are waited for, as those are whom a job has blocked (waiting.py).
+    others = scheduler.others_since(tx.conn, task.job_id, owners, tx.now - waiting.BLOCKED_FOR)
     if len(owners) >= OPINIONS or (len(told) >= OPINIONS and not others):
         tasks.move(tx, task, status, TaskStatus.FAILED, "task.failed", worker_id=worker_id)
         jobs.fail(tx, jobs.load(tx.conn, task.job_id), failure.code, failure.message)
@@ -190,10 +192,21 @@ def _blame(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Fa
 
 
 def _given_up(tx: Tx, task: AnyRow) -> bool:
-    failed_by = failers(tx.conn, task.id)
-    if len(set(failed_by)) >= DISTINCT_WORKERS:
+    attempts = (
+        tx.conn.execute(
+            select(func.coalesce(workers_table.c.owner, workers_table.c.id))
+            .select_from(failures.join(workers_table, workers_table.c.id == failures.c.worker_id))
+            .where(failures.c.task_id == task.id, failures.c.kind == FailureKind.WORKER, failures.c.counted)
+        )
+        .scalars()
+        .all()
+    )
+    owners = set(attempts)
+    if len(owners) >= DISTINCT_OWNERS:
         return True
-    return len(failed_by) >= DISTINCT_WORKERS and not fit_for(tx, task.job_id) - set(failed_by)
+    # Those who must not check what they sent themselves are nobody to wait for; a render is for all in the end.
+    barred = tasks.barred(tx.conn, task.id) if task.kind in tasks.CHECKS else set()
+    return len(attempts) >= DISTINCT_OWNERS and not scheduler.checkers(tx.conn, task.job_id, owners | barred)
 
 
 def failers(conn: Connection, task_id: str) -> Sequence[str]:
@@ -202,11 +215,6 @@ def failers(conn: Connection, task_id: str) -> Sequence[str]:
         failures.c.task_id == task_id, failures.c.kind == FailureKind.WORKER, failures.c.counted
     )
     return conn.execute(query).scalars().all()
-
-
-def fit_for(tx: Tx, job_id: str) -> frozenset[str]:
-    """Ids of the online workers that can and may render a job."""
-    return scheduler.fit_for(tx.conn, jobs.load(tx.conn, job_id))
 
 
 def _block_if_due(tx: Tx, job_id: str, worker_id: str) -> None:

@@ -124,6 +124,12 @@ def checkers(conn: Connection, job_id: str, barred: Collection[str]) -> list[Che
     ]
 
 
+def others_since(conn: Connection, job_id: str, owners: Collection[str], moment: datetime) -> frozenset[str]:
+    """Ids of the workers of other owners that could and might render a job, and are online or were after ``moment``."""
+    there = [worker for worker in workers.there_since(conn, moment) if workers.owner_of(worker) not in owners]
+    return unblocked_fitting(jobs.load(conn, job_id), there, blocked_pairs(conn, [job_id]))
+
+
 _FAILED_BY = Prepared(
     select(failures.c.task_id).where(
         failures.c.job_id == bindparam("of"),

@@ -92,12 +92,14 @@ def judge_stuck(tx: Tx, job_id: str) -> None:
     if not stuck:
         if job.blocked_since is not None:
             tx.conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(blocked_since=None))
-    elif told := jobs.last_failure(tx.conn, job_id, FailureKind.SCENE):
-        # Nobody is left who could say otherwise.
-        jobs.fail(tx, job, *told)
     elif job.blocked_since is None:
         tx.conn.execute(update(jobs_table).where(jobs_table.c.id == job_id).values(blocked_since=tx.now))
         tx.emit("job.blocked", job_id=job_id, workers=len(blocked))
-    elif tx.now - job.blocked_since >= BLOCKED_FOR:
+    elif tx.now - job.blocked_since < BLOCKED_FOR:
+        return
+    elif told := jobs.last_failure(tx.conn, job_id, FailureKind.SCENE):
+        # Nobody has come who could say otherwise.
+        jobs.fail(tx, job, *told)
+    else:
         code, message = jobs.last_failure(tx.conn, job_id) or (FailureCode.RENDER_ERROR, "unknown")
         jobs.fail(tx, job, code, f"Every worker that could render it failed it three times, the last with: {message}")

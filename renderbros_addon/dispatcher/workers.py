@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from ..protocol.access import Role
 from ..protocol.states import LeaseStatus, TaskStatus, WorkerStatus
@@ -235,6 +235,16 @@ def able(conn: Connection) -> Sequence[AnyRow]:
 def online(conn: Connection) -> Sequence[AnyRow]:
     """Those that may get tasks: ``id``, ``capabilities`` and ``owner`` of each, in the order of enrolment."""
     return _ONLINE.all(conn)
+
+
+def there_since(conn: Connection, moment: datetime) -> Sequence[AnyRow]:
+    """Like :func:`online`, with those that have gone or been paused since ``moment``."""
+    there = or_(
+        workers.c.status == _S.ONLINE,
+        and_(workers.c.status.in_((_S.PAUSED, _S.OFFLINE)), workers.c.last_seen >= moment),
+    )
+    query = select(workers.c.id, workers.c.capabilities, workers.c.owner).where(there)
+    return conn.execute(query.order_by(workers.c.enrolled_at, workers.c.id)).all()
 
 
 def online_of_others(conn: Connection, worker: AnyRow) -> Sequence[AnyRow]:

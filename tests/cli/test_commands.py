@@ -104,6 +104,22 @@ def test_a_dispatcher_that_is_not_there_exits_1_with_what_to_do() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("by", ["--pin", "--ca", "RENDERBROS_PIN"])
+def test_a_certificate_is_not_asked_for_where_there_is_none(
+    by: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by.startswith("-"):
+        given = [by, "ab" * 32]
+    else:
+        given = []
+        monkeypatch.setenv(by, "ab" * 32)
+    for command in ("jobs", "worker"):
+        assert main([command, "--dispatcher", nobody(), *given]) == 2
+        told = capsys.readouterr().err
+        assert "has no TLS" in told
+        assert by in told
+
+
 def test_a_public_address_needs_tls_or_plain_words() -> None:
     done = run("dispatcher", "--host", "0.0.0.0", "--json", check=False)  # noqa: S104
     assert done.returncode == 2

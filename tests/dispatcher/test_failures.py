@@ -57,7 +57,29 @@ def test_with_nobody_else_to_ask_it_is_tried_once_more(bench: Bench) -> None:
     bench.change(lambda tx: workers.pause(tx, gone))
     assert not bench.lease(lone)
     bench.change(lambda tx: waiting.judge_stuck(tx, job_id))
+    bench.clock.forward(61)
+    bench.change(lambda tx: waiting.judge_stuck(tx, job_id))
     assert bench.job_row(job_id).reason_code == "no_camera"
+
+
+def test_one_that_blames_a_scene_while_the_others_are_away_for_a_moment(bench: Bench) -> None:
+    liar, sibling = (bench.worker(name, owner="the owner of both, a secret") for name in "ab")
+    honest = bench.worker("c")
+    job_id = bench.job()
+    [lease] = bench.lease(liar)
+    bench.fail(lease, FailureKind.SCENE, FailureCode.CORRUPT_BLEND)
+    bench.change(lambda tx: workers.pause(tx, honest))
+    [lease] = bench.lease(sibling)
+    bench.fail(lease, FailureKind.SCENE, FailureCode.CORRUPT_BLEND)
+    for _ in range(3):
+        bench.change(lambda tx: waiting.judge_stuck(tx, job_id))
+        assert bench.job_row(job_id).status == "active"
+        bench.clock.forward(19)
+    bench.change(lambda tx: workers.resume(tx, honest))
+    bench.change(lambda tx: waiting.judge_stuck(tx, job_id))
+    [lease] = bench.lease(honest)
+    bench.deliver(lease)
+    assert bench.job_row(job_id).status == "completed"
 
 
 def test_a_worker_failure_goes_to_another_worker(bench: Bench) -> None:
@@ -83,6 +105,30 @@ def test_three_workers_fail_a_task(bench: Bench) -> None:
     assert (job.status, job.reason_code) == ("failed", "crashed")
     assert "crashed it was" in job.reason_message
     assert "likely damaged" in job.reason_message
+
+
+def test_one_owner_fails_no_job_while_another_is_there(bench: Bench) -> None:
+    mine = [bench.worker(name, owner="the owner of three, a secret") for name in "abc"]
+    honest = bench.worker("d")
+    job_id = bench.job(frames=(1, 2))
+    for worker_id in mine:
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease)
+    assert bench.job_row(job_id).status == "active", "three workers are one voice"
+    for _ in range(2):
+        [lease] = bench.lease(honest)
+        bench.deliver(lease)
+    assert bench.job_row(job_id).status == "completed"
+
+
+def test_one_owner_alone_gives_a_task_up_as_one_worker_does(bench: Bench) -> None:
+    mine = [bench.worker(name, owner="the owner of four, a secret") for name in "abcd"]
+    job_id = bench.job()
+    for worker_id in mine[:3]:
+        assert bench.job_row(job_id).status != "failed"
+        [lease] = bench.lease(worker_id)
+        bench.fail(lease)
+    assert bench.job_row(job_id).status == "failed"
 
 
 def test_a_file_is_not_called_damaged_for_a_worker_that_lacks_something(bench: Bench) -> None:

@@ -53,9 +53,12 @@ def _copy(request: LookRequest | SubmitRequest) -> Iterator[None]:
     try:
         yield
     finally:
-        if copy != Path(request.blend):
+        if request.temporary or copy != Path(request.blend):
             with contextlib.suppress(OSError):
                 copy.unlink()
+        if request.temporary:
+            with contextlib.suppress(OSError):
+                copy.parent.rmdir()
 
 
 def _as_saved(found: Inspection, request: LookRequest | SubmitRequest) -> Inspection:

@@ -158,3 +158,4 @@ def unregister() -> None:
         activity.cancel()
     for activity in ending:
         activity.child.wait()
+        activity.over()

@@ -128,7 +128,7 @@ def _change(operator: Any, context: Any, job: jobs.Job | None, verb: str) -> set
         global _problem
         if activity.problem:
             _problem = activity.problem
-        elif verb == "retry" and job.out:
+        elif verb == "retry" and job.out and not activity.cancelled:
             jobs.bring(bpy.context, job.id, Path(job.out))
 
     request = {"do": "change", "job": job.id, "verb": verb}

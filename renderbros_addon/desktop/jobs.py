@@ -203,7 +203,7 @@ class RenderBrosJobRow(bpy.types.PropertyGroup):  # type: ignore[misc]
     """The id of a job, as its ``name``."""
 
 
-@persistent
+@persistent  # type: ignore[untyped-decorator]
 def _file_opened(*_: Any) -> None:
     """Blender's list belongs to the window manager, which came empty with the file."""
     _sync()

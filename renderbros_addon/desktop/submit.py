@@ -60,24 +60,29 @@ def begin(context: Any, request: dict[str, Any], out: Path | None) -> Activity:
         raise NotAllowed(OFFLINE)
     blend, copy = save_copy()
     scene = context.scene
-    wished = scene_settings.wished(scene) | {"blend": str(blend), "saved_as": str(copy)}
+    temporary = copy.parent.name.startswith(_FOLDER)
+    wished = scene_settings.wished(scene) | {"blend": str(blend), "saved_as": str(copy), "temporary": temporary}
     known = Findings(scene.name)
 
     def hear(reply: Reply) -> None:
         _hear(known, reply, out)
 
-    def ended(activity: Activity) -> None:
+    def drop() -> None:
+        # The child does so too, also when this Blender is gone; it may not have come to that.
         with contextlib.suppress(OSError):
             copy.unlink(missing_ok=True)
-            if copy.parent.name.startswith(_FOLDER):
+            if temporary:
                 copy.parent.rmdir()
+
+    def ended(activity: Activity) -> None:
+        drop()
         if activity.problem:
             known.problem = activity.problem
 
     try:
         activity = activities.start(PURPOSE, request | wished | preferences.connection(context), hear, ended)
     except OSError:
-        copy.unlink(missing_ok=True)
+        drop()
         raise
     _findings = known
     return activity

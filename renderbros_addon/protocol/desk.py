@@ -49,6 +49,8 @@ class SceneRequest(DeskRequest):
     """The artist's file."""
     saved_as: Path
     """A copy of it as it stands in Blender, which the child removes. Paths that are relative to it are right."""
+    temporary: bool = False
+    """The copy has a folder of its own, which goes with it, and may be all that there is of the file."""
     scene: str
     frames: str
     tiles: str | None = None

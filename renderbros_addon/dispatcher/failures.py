@@ -129,7 +129,7 @@ def settle(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, lease_id: s
 
 
 def _hear_of_scene(tx: Tx, task: AnyRow, status: TaskStatus, worker_id: str, failure: Failure) -> None:
-    """Somebody says that the scene is at fault: ask a worker of another owner, if one was just there, or fail the job."""
+    """Somebody says that the scene is at fault: ask another owner's worker, if one is or just was there, or fail it."""
     told = tx.conn.execute(
         select(failures.c.worker_id, func.coalesce(workers_table.c.owner, workers_table.c.id).label("owner"))
         .join(workers_table, workers_table.c.id == failures.c.worker_id)

@@ -46,14 +46,14 @@ def job_view(conn: Connection, job_id: str, board: ProgressBoard, now: datetime)
 def job_views(
     conn: Connection, board: ProgressBoard, now: datetime, account: str | None = None, most: int = MAX_JOBS
 ) -> tuple[JobView, ...]:
-    """The newest ``most`` jobs, of all or of one account."""
+    """The newest ``most`` jobs, of all or of one account, without what blobs they wait for: each may lack thousands."""
     query = select(jobs_table).order_by(jobs_table.c.created_at.desc(), jobs_table.c.id).limit(most)
     if account is not None:
         query = query.where(jobs_table.c.account == account)
-    return tuple(_view(conn, row, board, now) for row in conn.execute(query).all())
+    return tuple(_view(conn, row, board, now, missing=False) for row in conn.execute(query).all())
 
 
-def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) -> JobView:
+def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime, *, missing: bool = True) -> JobView:
     spec = jobs.spec_of(job)
     status = JobStatus(job.status)
     counts = tasks.counts(conn, job.id)
@@ -79,7 +79,7 @@ def _view(conn: Connection, job: AnyRow, board: ProgressBoard, now: datetime) ->
         saved_by=spec.scene.saved_by,
         playback=spec.playback,
         notes=spec.notes,
-        missing_blobs=jobs.missing_blobs(conn, job.id) if status is JobStatus.UPLOADING else (),
+        missing_blobs=jobs.missing_blobs(conn, job.id) if missing and status is JobStatus.UPLOADING else (),
         tasks=counts,
         frames_done=_frames_done(conn, job.id),
         progress=1.0 if status is JobStatus.COMPLETED else min(1.0, (done + fractions) / total),

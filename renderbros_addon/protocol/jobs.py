@@ -269,7 +269,7 @@ class JobView(Wire):
     playback: Playback | None = None
     notes: tuple[str, ...] = ()
     missing_blobs: tuple[Sha256, ...] = ()
-    """Blobs the dispatcher still waits for while the job is ``uploading``."""
+    """Blobs the dispatcher still waits for while the job is ``uploading``; none in a list of jobs."""
     tasks: dict[TaskStatus, int]
     frames_done: int
     progress: float = Field(ge=0, le=1)

@@ -23,6 +23,7 @@ from .problems import DOCUMENTED
 from .rates import POLLS_AT_ONCE
 from .service import Dispatcher
 from .store import Tx
+from .tables import AnyRow
 
 router = APIRouter(prefix="/leases", tags=["leases"], responses=DOCUMENTED, route_class=JsonRoute)
 
@@ -55,7 +56,7 @@ async def lease(
             if await request.is_disconnected():
                 return respond(answered(_NONE))
             began = service.hub.begin_look(waiter)
-            answer, left_over = await run_in_threadpool(_look, service, worker.id, wanted, key, again)
+            answer, left_over = await run_in_threadpool(_look, service, worker, wanted, key, again)
             service.hub.end_look(waiter, began, left=left_over)
             left = deadline - time.monotonic()
             if answer is not None:
@@ -68,27 +69,31 @@ async def lease(
 
 
 def _look(
-    service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None, again: bool
+    service: Dispatcher, worker: AnyRow, wanted: LeaseRequest, key: Key | None, again: bool
 ) -> tuple[Answer | None, bool]:
     """Leases, or the answer that the same request got before; None if there are none. And whether others may find
-    something.
+    something. Unauthorized or Forbidden if the worker was shut out while it waited.
     """
     if again or key is None:
         # Waiting costs no write.
         with service.store.read() as conn:
             now = service.store.clock()
+            if again:
+                workers.check_let_in(conn, worker)
             if not scheduler.any_queued(conn, now):
                 return None, False
-            if not scheduler.has_work(conn, workers.load(conn, worker_id), now):
+            if not scheduler.has_work(conn, workers.load(conn, worker.id), now):
                 return None, True
-    return _grant(service, worker_id, wanted, key), True
+    return _grant(service, worker, wanted, key), True
 
 
-def _grant(service: Dispatcher, worker_id: str, wanted: LeaseRequest, key: Key | None) -> Answer | None:
+def _grant(service: Dispatcher, worker: AnyRow, wanted: LeaseRequest, key: Key | None) -> Answer | None:
 
     def work(tx: Tx) -> Answer | None:
+        workers.check_let_in(tx.conn, worker)
+
         def first_time() -> Answer:
-            granted = scheduler.grant(tx, worker_id, wanted, service.config.lease_seconds)
+            granted = scheduler.grant(tx, worker.id, wanted, service.config.lease_seconds)
             return answered(LeaseBatch(leases=tuple(granted)))
 
         answer = once(tx, key, first_time, keep=lambda answer: answer != answered(_NONE))

@@ -37,8 +37,10 @@ MAKE_WORK = frozenset(
 MAY_TAKE_MORE = frozenset({"task.submitted", "worker.online", "worker.resumed"})
 """Events after which the worker they name may be given work that was there already."""
 
+SHUT_OUT = frozenset({"worker.banned", "worker.token_revoked"})
+"""Events after which the worker they name has nothing to hear here, nor to wait for."""
 
-_HEARD = MAKE_WORK | MAY_TAKE_MORE
+_HEARD = MAKE_WORK | MAY_TAKE_MORE | SHUT_OUT
 
 
 @dataclass(eq=False)
@@ -142,7 +144,8 @@ class Hub:
                     subscriber.tell(entry)
                 elif subscriber.worker_id == entry.worker_id and (message := _to_worker(entry)):
                     subscriber.send(message)
-        wanted = {entry.worker_id for entry in entries if entry.event in MAY_TAKE_MORE}
+        # Who is shut out looks once more, and is told so.
+        wanted = {entry.worker_id for entry in entries if entry.event in MAY_TAKE_MORE | SHUT_OUT}
         for waiter in self._waiters if wanted else ():
             if waiter.worker_id in wanted:
                 waiter.event.set()
@@ -244,7 +247,7 @@ class Hub:
 
 def _ends(entry: LogEntry, subscriber: Subscriber) -> bool:
     """Has the subscriber nothing to hear here any more?"""
-    if entry.event in ("worker.banned", "worker.token_revoked"):
+    if entry.event in SHUT_OUT:
         return entry.worker_id == subscriber.worker_id
     return (
         entry.event in ("account.revoked", "account.rotated") and entry.detail.get("account") == subscriber.account_id

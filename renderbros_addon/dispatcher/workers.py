@@ -177,6 +177,16 @@ def by_token(conn: Connection, token: str) -> AnyRow:
     return row
 
 
+def check_let_in(conn: Connection, known: AnyRow) -> None:
+    """Is the worker still let in with the token that ``known``, its row as it was then, came with? Unauthorized if that
+    is void, Forbidden if the worker is banned."""
+    now = load(conn, known.id)
+    if now.token_hash != known.token_hash:
+        raise Unauthorized("this worker's token was made void: enrol again", headers={"WWW-Authenticate": "Bearer"})
+    if now.status == _S.BANNED:
+        raise Forbidden("this worker is banned", word="banned")
+
+
 def load(conn: Connection, worker_id: str) -> AnyRow:
     row = _LOAD.first(conn, of=worker_id)
     if row is None:

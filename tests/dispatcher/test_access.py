@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from renderbros_addon.dispatcher.app import create_app
 from renderbros_addon.dispatcher.dependencies import ROLES
 from renderbros_addon.dispatcher.errors import Forbidden
 from renderbros_addon.dispatcher.rates import Limit, Limited, Rates, TooMany
+from renderbros_addon.dispatcher.store import Store
 from renderbros_addon.protocol.access import InviteRequest, Role, Ticket
 from renderbros_addon.protocol.leases import LeaseRequest
 
@@ -383,6 +386,47 @@ def test_a_workers_token_that_is_made_void(people: People, operator: DispatcherC
     assert again.id == worker.enrolled.id
     assert again.token != worker.enrolled.token
     assert people.status("GET", "/jobs", again.token) == 403, "known again"
+
+
+@pytest.mark.parametrize(("shut_out", "status"), [("renew_worker_token", 401), ("ban_worker", 403)])
+def test_who_is_shut_out_while_it_waits_for_work_gets_none(
+    people: People, operator: DispatcherClient, tmp_path: Path, shut_out: str, status: int
+) -> None:
+    worker = Worker(people.url, tmp_path, f"waiting for {status}")
+    got: list[int] = []
+
+    def ask() -> None:
+        got.append(people.status("POST", "/leases?wait=20", worker.enrolled.token, json={"count": 1}))
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    time.sleep(0.3)
+    getattr(operator, shut_out)(worker.enrolled.id)
+    waiting.join(3)
+    assert got == [status], "at once, and not when there is work"
+
+
+def test_a_token_that_is_void_takes_no_lease(tmp_path: Path) -> None:
+    """Another dispatcher made it void, whose word was lost."""
+    with running(tmp_path / "data") as url, DispatcherClient(url, OPERATOR) as operator:
+        worker = Worker(url, tmp_path, "unheard")
+        got: list[int] = []
+
+        def ask() -> None:
+            headers = {"Authorization": f"Bearer {worker.enrolled.token}"}
+            asked = f"{url}/api/v1/leases?wait=20"
+            got.append(requests.post(asked, headers=headers, json={"count": 1}, timeout=30).status_code)
+
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        time.sleep(0.3)
+        other = Store(f"sqlite:///{next((tmp_path / 'data').glob('*.sqlite3')).as_posix()}")
+        other.change(lambda tx: workers.renew_token(tx, worker.enrolled.id))
+        other.close()
+        job_id = submit(operator, job_spec(), tmp_path)
+        waiting.join(5)
+        assert got == [401]
+        assert operator.job(job_id).running == ()
 
 
 def test_a_browser_hears_by_a_ticket_once(people: People, operator: DispatcherClient) -> None:

@@ -16,12 +16,14 @@ def test_the_wish_is_what_the_scene_and_the_panel_say(artist: Any) -> None:
     scene = artist.open_scene()
     chosen = scene.renderbros
     assert scene_settings.wished(scene) == {
-        "scene": "Scene", "frames": "1-4", "tiles": None, "priority": 50, "allow_missing": False,
+        "scene": "Scene", "frames": "1-4", "tiles": None, "priority": 50, "series": None, "allow_missing": False,
     }  # fmt: skip
     scene.frame_start, scene.frame_end, scene.frame_step = 5, 9, 2
     chosen.cut, chosen.columns, chosen.rows = "GRID", 3, 2
     assert scene_settings.frames(scene) == "5-9x2"
     assert scene_settings.wished(scene)["tiles"] == "3x2"
+    chosen.series = " 4.5-5.2 "
+    assert scene_settings.wished(scene)["series"] == "4.5-5.2"
     chosen.which, chosen.cut = "CURRENT", "AUTO"
     scene.frame_set(3)
     assert scene_settings.frames(scene) == "3"

@@ -178,12 +178,13 @@ def _words(error: Exception, request: AnyDeskRequest) -> str:
     if isinstance(error, DispatcherUnreachable) and not isinstance(error, Untrusted):
         return f"{error}\nIs a dispatcher running there? The extension's preferences say where to look."
     if isinstance(error, Refused) and error.problem.status == 401:
-        return f"{_without_options(str(error))}\nSign in at {request.dispatcher} in the extension's preferences, by an invite or a token."
-    return _without_options(str(error))
+        told = without_options(str(error))
+        return f"{told}\nSign in at {request.dispatcher} in the extension's preferences, by an invite or a token."
+    return without_options(str(error))
 
 
-def _without_options(text: str) -> str:
+def without_options(text: str) -> str:
     """``text`` with the names that the panels have for what the command line's options ask for."""
     for option, name in _NAMES.items():
-        text = re.sub(rf"{option}(?![\w-])", name, text)
+        text = re.sub(rf"(?<![\w-]){option}(?![\w-])", name, text)
     return text

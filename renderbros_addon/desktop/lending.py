@@ -115,6 +115,8 @@ def start(context: Any) -> bool:
     chosen, place = preferences.of(context), folder()
     if not preferences.connection(context)["dispatcher"]:
         raise NotAllowed(NO_ADDRESS)
+    if chosen.cache_folder:
+        _make_cache(Path(bpy.path.abspath(chosen.cache_folder)))
     _outlives, _ended, _stopping = bool(chosen.lend_outlives), "", False
     _say("run")
     words = ["worker", "--status", str(place / "status.json"), "--control", str(place / "control"), *_terms(chosen)]
@@ -136,6 +138,18 @@ def start(context: Any) -> bool:
     _status.clear()
     _watch()
     return True
+
+
+def _make_cache(cache: Path) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise NotAllowed(
+            f"Nothing can be kept in {cache} ({error.strerror or error}): choose another Cache Folder in the "
+            "preferences of RenderBros, or none for the usual place"
+        ) from error
 
 
 def pause(on: bool) -> None:

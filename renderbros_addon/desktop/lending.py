@@ -44,6 +44,7 @@ _ended = ""
 _status: dict[str, Any] = {}
 _invite = ""
 # As typed, until it has served.
+_glanced = -LOOK_SECONDS
 _ender: threading.Thread | None = None
 _stopping = False
 
@@ -192,6 +193,17 @@ def look() -> bool:
     if not active():
         _stopping = False
     return before != _status or code is not None
+
+
+def glance() -> None:
+    """For a panel that is drawn: find a worker that another Blender has started since. Mostly does nothing."""
+    global _glanced
+    if _process is not None or bpy.app.timers.is_registered(_tick) or time.monotonic() - _glanced < LOOK_SECONDS:
+        return
+    _glanced = time.monotonic()
+    look()
+    if active():
+        _watch()
 
 
 def _read() -> dict[str, Any]:

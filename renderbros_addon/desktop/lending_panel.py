@@ -82,6 +82,7 @@ class RENDERBROS_PT_lend(bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout, chosen = self.layout, preferences.of(context)
+        lending.glance()
         told = lending.status()
         if lending.active():
             self._draw_worker(layout, told)

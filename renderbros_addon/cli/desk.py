@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -38,6 +39,13 @@ from ..protocol.desk import (
 from . import logs
 from .connecting import Connecting, connect
 from .errors import DONE, FAILED, INTERRUPTED, USAGE, CommandError, UsageError
+
+_NAMES = {
+    "--frames": "Frames", "--tiles": "Tiles", "--blender-series": "Blender Versions", "--expect": "Preview for (s)",
+    "--insecure": "Without TLS", "--pin": "Pinned Certificate", "--ca": "Certificate Authority", "--out": "Output Path",
+    "--allow-missing": "Render Without Missing Files",
+}  # fmt: skip
+"""What the panels and preferences call that which commands have options for."""
 
 LAST_SECONDS = 4.0
 """For an orderly end once Blender has hung up; what then still runs is left behind by its process."""
@@ -170,5 +178,13 @@ def _words(error: Exception, request: AnyDeskRequest) -> str:
     if isinstance(error, DispatcherUnreachable) and not isinstance(error, Untrusted):
         return f"{error}\nIs a dispatcher running there? The extension's preferences say where to look."
     if isinstance(error, Refused) and error.problem.status == 401:
-        return f"{error}\nSign in at {request.dispatcher} in the extension's preferences, by an invite or a token."
-    return str(error)
+        told = without_options(str(error))
+        return f"{told}\nSign in at {request.dispatcher} in the extension's preferences, by an invite or a token."
+    return without_options(str(error))
+
+
+def without_options(text: str) -> str:
+    """``text`` with the names that the panels have for what the command line's options ask for."""
+    for option, name in _NAMES.items():
+        text = re.sub(rf"(?<![\w-]){option}(?![\w-])", name, text)
+    return text

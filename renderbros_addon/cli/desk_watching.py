@@ -17,7 +17,7 @@ from ..protocol.events import StateChange, TaskProgress
 from ..protocol.jobs import JobView
 from ..protocol.states import TaskKind
 from .connecting import connect
-from .desk import Pipe, connecting
+from .desk import Pipe, connecting, without_options
 from .desk_pictures import Picture
 from .errors import CommandError
 from .fetching import Fetcher
@@ -97,7 +97,7 @@ class _Watcher:
                     self._pipe.say(Jobs(jobs=()))
                     troubled = False
             except (ClientError, CommandError, OSError) as error:
-                self._pipe.say(Trouble(message=str(error)))
+                self._pipe.say(Trouble(message=without_options(str(error))))
                 troubled = True
                 self._all_stale = True
                 self._pipe.hung_up.wait(TROUBLE_SECONDS)
@@ -237,4 +237,4 @@ class _Watcher:
         except (ClientError, CommandError, OSError) as error:
             wanted = self._wanted.pop(job, None)
             if wanted is not None:
-                self._pipe.say(Trouble(message=str(error), job=job))
+                self._pipe.say(Trouble(message=without_options(str(error)), job=job))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -325,42 +326,59 @@ def may_pass(response: requests.Response) -> bool:
 
 def problem_of(response: requests.Response) -> Problem:
     """The problem document in an answer, or one made up for an answer that has none."""
-    if response.headers.get("Content-Type", "").partition(";")[0].strip() == CONTENT_TYPE:
+    bare = response.headers.get("Content-Type", "").partition(";")[0].strip() != CONTENT_TYPE
+    if not bare:
         with contextlib.suppress(ValidationError, requests.RequestException):
             found = Problem.model_validate_json(response.content)
             return found.model_copy(update={"status": response.status_code})
-    return Problem(title=f"{response.status_code} {response.reason or ''}".strip(), status=response.status_code)
+    title = f"{response.status_code} {response.reason or ''}".strip()
+    # A dispatcher that does not know a thing, or a path, says so in a problem document.
+    strange = bare and response.status_code in (404, 405)
+    detail = f"no dispatcher answers at {_address_of(response)}" if strange else ""
+    return Problem(title=title, status=response.status_code, detail=detail)
+
+
+def _address_of(response: requests.Response) -> str:
+    parts = urlsplit(response.url or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "this address"
 
 
 def unreachable(url: str, error: Exception) -> DispatcherUnreachable:
     """Say in one line why there was no answer."""
-    cause: BaseException | None = error
-    seen: set[int] = set()
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    causes = list(_causes(error))
+    for cause in causes:
         if (why := trust.why_untrusted(url, cause)) is not None:
             return Untrusted(why)
-        reasons = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
-        cause = next((r for r in reasons if isinstance(r, BaseException)), None)
     if isinstance(error, requests.ConnectTimeout):
         return DispatcherUnreachable(f"no connection to {url} in time")
     if isinstance(error, requests.Timeout):
         return DispatcherUnreachable(f"no answer from {url} in time")
-    if url.startswith("http:") and isinstance(_end_of_connection(error), ConnectionError):
-        return DispatcherUnreachable(
-            f"{url} ended the connection without an answer (with TLS, its address begins with https://): {error}"
-        )
-    return DispatcherUnreachable(f"no answer from {url}: {error}")
+    if any(isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError) for cause in causes):
+        hint = " (with TLS, its address begins with https://)" if url.startswith("http:") else ""
+        return DispatcherUnreachable(f"{url} ended the connection without an answer{hint}")
+    return DispatcherUnreachable(f"no answer from {url}: {_in_words(causes)}")
 
 
-def _end_of_connection(error: BaseException) -> BaseException | None:
-    """The end of a connection that was made, somewhere among the causes of ``error``."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, and what it came of: requests wraps urllib3's errors, and that the system's."""
     cause: BaseException | None = error
     seen: set[int] = set()
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return cause
+        yield cause
         reasons = (getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__)
         cause = next((r for r in reasons if isinstance(r, BaseException)), None)
-    return None
+
+
+def _in_words(causes: list[BaseException]) -> str:
+    """The last of ``causes`` that the system, or else a library, has words for."""
+    for cause in reversed(causes):
+        if isinstance(cause, socket.gaierror):
+            return "no such host"
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        if isinstance(cause, TimeoutError):
+            return "timed out"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror[:1].lower() + cause.strerror[1:]
+    return str(causes[-1])

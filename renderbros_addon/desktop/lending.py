@@ -23,6 +23,11 @@ from . import preferences
 from .activities import redraw
 from .child import OFFLINE, NotAllowed, command, environment
 
+NO_ADDRESS = (
+    "No farm is named: type its address, such as https://farm.example:8420, under Dispatcher in the preferences of "
+    "RenderBros"
+)
+
 LOOK_SECONDS = 1.0
 _SILENT_SECONDS = 20.0
 """A worker that is alive writes its status every few seconds."""
@@ -37,6 +42,9 @@ _outlives = False
 _ended = ""
 # Why the last one ended, if not on purpose.
 _status: dict[str, Any] = {}
+_invite = ""
+# As typed, until it has served.
+_glanced = -LOOK_SECONDS
 _ender: threading.Thread | None = None
 _stopping = False
 
@@ -82,14 +90,34 @@ def stopping() -> bool:
     return _stopping
 
 
-def start(context: Any, invite: str = "") -> None:
-    """Start a worker on the terms of the preferences. NotAllowed or OSError if it can't be."""
+def invite() -> str:
+    """The invite that was typed for this machine; empty once the farm knows the worker."""
+    return _invite
+
+
+def set_invite(code: str) -> None:
+    """Have the next worker that is started come with the invite ``code``."""
+    global _invite
+    _invite = code.strip()
+
+
+def start(context: Any) -> bool:
+    """Start a worker on the terms of the preferences. NotAllowed or OSError if it can't be.
+
+    False if another Blender had started one since we looked: that one is watched from now on.
+    """
     global _process, _started_at, _outlives, _ended, _stopping
     if not bpy.app.online_access:
         raise NotAllowed(OFFLINE)
+    look()
     if active():
-        return
+        _watch()
+        return False
     chosen, place = preferences.of(context), folder()
+    if not preferences.connection(context)["dispatcher"]:
+        raise NotAllowed(NO_ADDRESS)
+    if chosen.cache_folder:
+        _make_cache(Path(bpy.path.abspath(chosen.cache_folder)))
     _outlives, _ended, _stopping = bool(chosen.lend_outlives), "", False
     _say("run")
     words = ["worker", "--status", str(place / "status.json"), "--control", str(place / "control"), *_terms(chosen)]
@@ -102,7 +130,7 @@ def start(context: Any, invite: str = "") -> None:
             stdin=subprocess.DEVNULL if _outlives else subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment() | _settings(context, invite),
+            env=environment() | _settings(context),
             cwd=tempfile.gettempdir(),
             start_new_session=os.name == "posix",
             creationflags=_windows_flags(),
@@ -110,6 +138,19 @@ def start(context: Any, invite: str = "") -> None:
     _started_at = time.time()
     _status.clear()
     _watch()
+    return True
+
+
+def _make_cache(cache: Path) -> None:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise NotAllowed(
+            f"Nothing can be kept in {cache} ({error.strerror or error}): choose another Cache Folder in the "
+            "preferences of RenderBros, or none for the usual place"
+        ) from error
 
 
 def pause(on: bool) -> None:
@@ -142,6 +183,8 @@ def look() -> bool:
     if found and (_process is None or found.get("pid") == _process.pid or _began_after_start(found)):
         _status.clear()
         _status.update(found)
+    if _process is not None and _status.get("worker_id"):
+        set_invite("")  # it has served
     if code is not None:
         if code and not _stopping:
             _ended = str(_status.get("reason") or "") or _log_tail() or f"the worker ended with exit code {code}"
@@ -150,6 +193,17 @@ def look() -> bool:
     if not active():
         _stopping = False
     return before != _status or code is not None
+
+
+def glance() -> None:
+    """For a panel that is drawn: find a worker that another Blender has started since. Mostly does nothing."""
+    global _glanced
+    if _process is not None or bpy.app.timers.is_registered(_tick) or time.monotonic() - _glanced < LOOK_SECONDS:
+        return
+    _glanced = time.monotonic()
+    look()
+    if active():
+        _watch()
 
 
 def _read() -> dict[str, Any]:
@@ -206,7 +260,7 @@ def _terms(chosen: Any) -> list[str]:
     return words
 
 
-def _settings(context: Any, invite: str) -> dict[str, str]:
+def _settings(context: Any) -> dict[str, str]:
     """What is told by the environment: nobody reads it in a list of processes."""
     chosen, farm = preferences.of(context), preferences.connection(context)
     told = {
@@ -214,7 +268,7 @@ def _settings(context: Any, invite: str) -> dict[str, str]:
         "CA": farm["ca"],
         "PIN": farm["pin"],
         "INSECURE": "true" if farm["insecure"] else "",
-        "INVITE": invite,
+        "INVITE": _invite,
         "CACHE_SIZE": f"{chosen.cache_gb}GiB",
     }
     return {f"RENDERBROS_{name}": value for name, value in told.items() if value}
@@ -308,6 +362,7 @@ def unregister() -> None:
         _ender.join()
     _process = _ender = None
     _status.clear()
+    set_invite("")
 
 
 def _windows_flags() -> int:

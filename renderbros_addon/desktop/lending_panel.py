@@ -11,19 +11,16 @@ from bpy.props import StringProperty
 from . import lending, preferences
 from .child import OFFLINE, NotAllowed
 
-_typed = ""
-# The invite in the panel's field. A property that is read and set by functions leaves nothing in Blender's files.
-
 _ICONS = {"starting": "SORTTIME", "waiting": "CHECKMARK", "rendering": "RENDER_STILL", "paused": "PAUSE"}
 
 
+# A property that is read and set by functions leaves nothing in Blender's files.
 def _get_invite(_: Any) -> str:
-    return _typed
+    return lending.invite()
 
 
 def _set_invite(_: Any, value: str) -> None:
-    global _typed
-    _typed = value.strip()
+    lending.set_invite(value)
 
 
 class RENDERBROS_OT_lend_start(bpy.types.Operator):
@@ -38,11 +35,11 @@ class RENDERBROS_OT_lend_start(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         try:
-            lending.start(context, _typed)
+            if not lending.start(context):
+                self.report({"INFO"}, "Another Blender lends this machine already: this panel now shows how it goes")
         except (NotAllowed, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        _set_invite(None, "")
         return {"FINISHED"}
 
 
@@ -85,6 +82,7 @@ class RENDERBROS_PT_lend(bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         layout, chosen = self.layout, preferences.of(context)
+        lending.glance()
         told = lending.status()
         if lending.active():
             self._draw_worker(layout, told)
@@ -181,7 +179,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    _set_invite(None, "")
     for one in reversed(_CLASSES):
         bpy.utils.unregister_class(one)
     del bpy.types.WindowManager.renderbros_lend_invite

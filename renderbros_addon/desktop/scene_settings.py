@@ -42,6 +42,10 @@ class RenderBrosScene(bpy.types.PropertyGroup):
     columns: IntProperty(name="Columns", default=2, min=1, max=64)
     rows: IntProperty(name="Rows", default=2, min=1, max=64)
     priority: IntProperty(name="Priority", description="Higher goes first", default=50, min=0, max=100)
+    series: StringProperty(
+        name="Blender Versions",
+        description="Those that may render it, such as 4.5 or 4.5-5.2; empty for this one's",
+    )
     allow_missing: BoolProperty(
         name="Render Without Missing Files", description="Send the scene although files are missing", default=False
     )
@@ -61,6 +65,7 @@ def wished(scene: Any) -> dict[str, Any]:
         "frames": frames(scene),
         "tiles": tiles,
         "priority": chosen.priority,
+        "series": chosen.series.strip() or None,
         "allow_missing": chosen.allow_missing,
     }
 

@@ -38,6 +38,7 @@ class RENDERBROS_PT_submit(bpy.types.Panel):  # type: ignore[misc]
             row.prop(chosen, "columns")
             row.prop(chosen, "rows", text="")
         column.prop(chosen, "priority")
+        column.prop(chosen, "series")
         column.prop(chosen, "bring")
         _folder(column, scene)
         if unsaved := submit.unsaved_images():

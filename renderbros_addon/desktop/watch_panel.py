@@ -79,7 +79,16 @@ def _draw_job(layout: Any, job: jobs.Job) -> None:
         paragraphs(column, job.trouble, "ERROR")
     row = layout.row(align=True)
     for name in ("open_result", "fetch", "retry", "cancel"):
-        row.operator(f"renderbros.{name}").job = job.id
+        one = row.row(align=True)
+        one.enabled = _can(name, facts)
+        one.operator(f"renderbros.{name}").job = job.id
+
+
+def _can(name: str, facts: dict[str, Any]) -> bool:
+    """Whether the dispatcher would do it to a job that stands as ``facts`` say. It knows best: they may be old."""
+    if name == "retry":
+        return facts.get("status") in ("failed", "cancelled")
+    return name != "cancel" or not facts.get("ended")
 
 
 _CLASSES = (RENDERBROS_UL_jobs, RENDERBROS_PT_watch)

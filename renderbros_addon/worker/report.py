@@ -19,7 +19,7 @@ from .log_ring import clean_text
 
 log = logging.getLogger("renderbros.worker")
 
-_ALL = "renderbros"
+_ALL, _CLIENT = "renderbros", "renderbros.client"
 _BEAT_SECONDS = 5.0
 """The file is written so often though nothing changed."""
 _MOST_BYTES = 1 << 16
@@ -63,7 +63,7 @@ class Report:
         """The last word, with the exit code."""
         logging.getLogger(_ALL).removeHandler(self._handler)
         with self._lock:
-            failed = LendingState.FAILED, self._handler.text or f"it ended with exit code {code}"
+            failed = LendingState.FAILED, self._handler.trouble or f"it ended with exit code {code}"
             self._state, self._reason = failed if code else (LendingState.STOPPED, "")
             self._write(None, 0)
 
@@ -74,7 +74,7 @@ class Report:
         if state is LendingState.WAITING and rendering:
             state = LendingState.RENDERING
         if state is LendingState.STARTING:
-            reason = reason or self._handler.text
+            reason = reason or self._handler.latest
         with self._lock:
             self._state, self._reason = state, reason
             self._write(self._task(rendering), len(held))
@@ -131,11 +131,18 @@ class _LastTrouble(logging.Handler):
     """Remembers what the log last warned of: why a start takes long, or why it failed."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.text = ""
+        super().__init__(logging.INFO)
+        self.trouble = ""
+        """The last warning."""
+        self.latest = ""
+        """That, or what came after it of tries to reach the dispatcher, which are no warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = clean_text(record.getMessage())
+        warns = record.levelno >= logging.WARNING
+        if warns or record.name == _CLIENT:
+            self.latest = clean_text(record.getMessage())
+        if warns:
+            self.trouble = self.latest
 
 
 def _earned_before(path: Path | None) -> Earned:

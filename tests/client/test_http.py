@@ -166,8 +166,11 @@ def test_it_gives_up_when_the_time_is_over(port: int, scripted: Scripted) -> Non
 
 def test_nobody_there() -> None:
     client = DispatcherClient(f"http://127.0.0.1:{free_port()}", retry_for=0.3)
-    with pytest.raises(DispatcherUnreachable, match="no answer from http://127"):
+    with pytest.raises(DispatcherUnreachable, match=r"no answer from http://127\S+: connection refused$"):
         client.jobs()
+    nowhere = DispatcherClient("http://nowhere.invalid:8420", retry_for=0.0)
+    with pytest.raises(DispatcherUnreachable, match=r"no answer from http://nowhere\.invalid:8420: no such host$"):
+        nowhere.jobs()
 
 
 def test_a_dispatcher_that_comes_up_late_is_waited_for(scripted: Scripted) -> None:
@@ -251,6 +254,8 @@ def test_errors_that_are_no_problem_documents(body: bytes, mount: Callable[[Fast
     with pytest.raises(DispatcherError) as told:
         DispatcherClient(f"http://127.0.0.1:{mount(app)}").jobs()
     assert told.value.problem.status == 418
+    with pytest.raises(DispatcherError, match=r"no dispatcher answers at http://127\.0\.0\.1:\d+$"):
+        DispatcherClient(f"http://127.0.0.1:{mount(FastAPI())}").jobs()
 
 
 def test_release_of_a_lease_that_is_gone(client: DispatcherClient, scripted: Scripted) -> None:

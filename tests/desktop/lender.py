@@ -73,6 +73,8 @@ for line in sys.stdin:
             told["result"] = list(getattr(bpy.ops.renderbros, f"lend_{word}")())
         elif word == "offline":
             bpy.context.preferences.system.use_online_access = False
+        elif word in ("dispatcher", "cache_folder"):
+            setattr(chosen, word, more)
         elif word == "outlive":
             chosen.lend_outlives = True
         elif word == "render":
@@ -93,6 +95,7 @@ for line in sys.stdin:
             break
         if word not in ("disable", "offline"):
             lending.look()
+            told["typed"] = bpy.context.window_manager.renderbros_lend_invite
             told |= {"status": lending.status(), "active": lending.active(), "problem": lending.problem()}
     except Exception as error:
         told["error"] = str(error)

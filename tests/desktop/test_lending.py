@@ -98,13 +98,18 @@ def test_it_ends_with_blender_or_goes_on_as_chosen(
     lender: Lender,
     tmp_path: Path,
 ) -> None:
-    lender.do("start")
+    second = Lender(tmp_path, dispatcher.url, "")
+    assert not second.do("look")["active"]
+    assert lender.do("start")["typed"], "it may be needed again"
     until("waiting", lambda: lender.state() == "waiting")
+    assert not lender.do("look")["typed"], "it has served"
     (worker,) = lender.workers()
+    told = second.do("start")
+    assert (told["active"], second.workers()) == (True, []), "another Blender's worker is found, not doubled"
     lender.process.kill()
     until("gone with Blender", lambda: not worker.is_running() or worker.status() == "zombie", 10)
+    until("told", lambda: not second.do("look")["active"], 10)
 
-    second = Lender(tmp_path, dispatcher.url, "")
     second.do("outlive")
     second.do("start")
     until("waiting", lambda: second.state() == "waiting")
@@ -124,3 +129,18 @@ def test_it_ends_with_blender_or_goes_on_as_chosen(
     finally:
         if worker.is_running():
             worker.kill()
+
+
+def test_what_is_in_the_way_is_told(dispatcher: Dispatcher, lender: Lender, tmp_path: Path) -> None:
+    lender.do("dispatcher ")
+    assert "type its address" in lender.do("start")["error"]
+    lender.do("dispatcher http://127.0.0.1:9")
+    (tmp_path / "file").write_text("")
+    lender.do(f"cache_folder {tmp_path / 'file' / 'cache'}")
+    assert "another Cache Folder" in lender.do("start")["error"]
+    lender.do("cache_folder ")
+    lender.do("start")
+    until("why", lambda: "127.0.0.1:9: connection refused" in lender.do("look")["status"].get("reason", ""))
+    told = lender.do("look")
+    assert (told["status"]["state"], bool(told["typed"])) == ("starting", True)
+    assert lender.do("disable")["left"] == []

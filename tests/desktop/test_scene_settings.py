@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import pytest
 
-from renderbros_addon.desktop import activities, fitness, scene_settings, submit
+from renderbros_addon.desktop import activities, fitness, scene_settings, submit, watch_panel
 from renderbros_addon.desktop.submit_panel import clock, estimate
 
 
@@ -16,12 +16,14 @@ def test_the_wish_is_what_the_scene_and_the_panel_say(artist: Any) -> None:
     scene = artist.open_scene()
     chosen = scene.renderbros
     assert scene_settings.wished(scene) == {
-        "scene": "Scene", "frames": "1-4", "tiles": None, "priority": 50, "allow_missing": False,
+        "scene": "Scene", "frames": "1-4", "tiles": None, "priority": 50, "series": None, "allow_missing": False,
     }  # fmt: skip
     scene.frame_start, scene.frame_end, scene.frame_step = 5, 9, 2
     chosen.cut, chosen.columns, chosen.rows = "GRID", 3, 2
     assert scene_settings.frames(scene) == "5-9x2"
     assert scene_settings.wished(scene)["tiles"] == "3x2"
+    chosen.series = " 4.5-5.2 "
+    assert scene_settings.wished(scene)["series"] == "4.5-5.2"
     chosen.which, chosen.cut = "CURRENT", "AUTO"
     scene.frame_set(3)
     assert scene_settings.frames(scene) == "3"
@@ -55,6 +57,26 @@ def test_children_end_when_blender_may_not_go_online_any_more(artist: Any) -> No
     bpy.context.preferences.system.use_online_access = False
     artist.idle()
     assert "may not go online" in (watching.problem or "")
+
+
+def test_what_is_wrong_is_told_without_the_options_of_the_command_line(artist: Any) -> None:
+    chosen = artist.open_scene().renderbros
+    chosen.which, chosen.frames = "LIST", "one to ten"
+    bpy.ops.renderbros.look()
+    artist.idle()
+    assert submit.findings(artist.scene).problem.startswith("Frames: ")
+    chosen.frames, chosen.series, chosen.cut = "1", "4.5-5.2", "AUTO"
+    bpy.ops.renderbros.look()
+    artist.idle()
+    told = submit.findings(artist.scene).problem
+    assert told.startswith("Blender Versions: ")
+    assert told.endswith("leave out Tiles")
+
+
+def test_buttons_are_for_what_a_job_can_do() -> None:
+    can = {status: [name for name in ("retry", "cancel") if watch_panel._can(name, {"status": status, "ended": ended})]
+           for status, ended in (("active", False), ("failed", True), ("cancelled", True), ("completed", True))}  # fmt: skip
+    assert can == {"active": ["cancel"], "failed": ["retry"], "cancelled": ["retry"], "completed": []}
 
 
 def test_times_are_told_in_words() -> None:

@@ -74,8 +74,11 @@ def test_what_is_wrong_is_told_without_the_options_of_the_command_line(artist: A
 
 
 def test_buttons_are_for_what_a_job_can_do() -> None:
-    can = {status: [name for name in ("retry", "cancel") if watch_panel._can(name, {"status": status, "ended": ended})]
-           for status, ended in (("active", False), ("failed", True), ("cancelled", True), ("completed", True))}  # fmt: skip
+    jobs = (("active", False), ("failed", True), ("cancelled", True), ("completed", True))
+    can = {
+        status: [name for name in ("retry", "cancel") if watch_panel._can(name, {"status": status, "ended": ended})]
+        for status, ended in jobs
+    }
     assert can == {"active": ["cancel"], "failed": ["retry"], "cancelled": ["retry"], "completed": []}
 
 

@@ -170,6 +170,8 @@ def record(folder: Path) -> dict[str, list[Statement]]:
 def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statement]]:
     store = service.store
     enrolled = store.change(lambda tx: workers.enrol(tx, enrolment("w0", owner="one owner of them all")))
+    with store.read() as conn:
+        worker = workers.load(conn, enrolled.id)
     found: dict[str, list[Statement]] = {}
 
     def step(name: str, work: Callable[[], Any]) -> Any:
@@ -180,7 +182,7 @@ def _steps(service: Dispatcher, job: str, folder: Path) -> dict[str, list[Statem
 
     def lease(key: str) -> Any:
         wanted = LeaseRequest(count=1, open_job=job)
-        answer = api_leases._grant(service, enrolled.id, wanted, Key.of("POST", "/leases", "me", key, b""))
+        answer = api_leases._grant(service, worker, wanted, Key.of("POST", "/leases", "me", key, b""))
         assert answer is not None
         return json.loads(answer.body)["leases"][0]
 
